@@ -1,0 +1,1 @@
+"""The ground floor: errors, units, clock, windows, rooms. Imports nothing of ours."""

@@ -1,0 +1,72 @@
+"""The only unit conversions and the only number formatting.
+
+Times are UTC epoch nanoseconds (``*_ns``, int), durations milliseconds
+(``*_ms``, float), memory MiB (``*_mb``, float).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+NS_PER_US = 1_000
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+
+def ms(ns: float) -> float:
+    """Nanoseconds as milliseconds."""
+    return ns / NS_PER_MS
+
+
+def clock_text(ns: int) -> str:
+    """A UTC epoch time in ns as ``10:00:03.125`` (milliseconds, UTC).
+
+    >>> clock_text(1_700_000_000_125_000_000)
+    '22:13:20.125'
+    """
+    seconds, rest = divmod(ns, NS_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest // NS_PER_MS:03d}"
+
+
+def date_text(ns: int) -> str:
+    """A UTC epoch time in ns as ``2026-11-02 10:00:03.125 UTC``."""
+    return f"{datetime.fromtimestamp(ns // NS_PER_S, UTC):%Y-%m-%d} {clock_text(ns)} UTC"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A figure with ``digits`` significant digits, without an exponent where it is readable so.
+
+    >>> number(0.00213), number(1234.5), number(12.0)
+    ('0.00213', '1234', '12')
+    """
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1) and abs(value) < 1e15:
+        return f"{value:.0f}"
+    if abs(value) >= 1e-4:
+        text = f"{value:.{digits}g}"
+        return text if "e" not in text else f"{float(text):f}".rstrip("0").rstrip(".")
+    return f"{value:.{digits}g}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A figure and its unit: ``1.9 ms``; a plain ratio is written ``2.0x``."""
+    if unit == "ratio":
+        return f"{number(value, 2)}x"
+    return f"{number(value)} {unit}".rstrip()
+
+
+def bytes_text(size: int) -> str:
+    """A size in bytes as B, KiB, MiB or GiB.
+
+    >>> bytes_text(532), bytes_text(3 << 20)
+    ('532 B', '3.0 MiB')
+    """
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024 or unit == "GiB":
+            break
+    return f"{value:.1f} {unit}"
