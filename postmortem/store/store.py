@@ -36,7 +36,9 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
     """
     try:
         con = duckdb.connect(str(path), read_only=True, config=READ_ONLY_CONFIG)
-        row = con.execute("SELECT value FROM bundle WHERE key = 'store.schema'").fetchone()
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute("SET lock_configuration = true")
+        row = con.execute("FROM bundle SELECT value WHERE key = 'store.schema'").fetchone()
     except duckdb.Error as e:
         raise StoreError(str(path), str(e).splitlines()[0], "delete it and run again") from e
     if row is None or row[0] != str(SCHEMA_VERSION):
@@ -69,6 +71,32 @@ class Writer:
         )
         self.con.unregister("_rows")
         return int(rows.num_rows)
+
+
+    def insert(self, table: str, row: dict[str, Any]) -> None:
+        """Append one row given by column name."""
+        names = ", ".join(f'"{n}"' for n in row)
+        marks = ", ".join("?" for _ in row)
+        self.con.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+
+    def replicas(self) -> set[str]:
+        """The replicas that records name."""
+        found = self.con.execute("FROM x_records SELECT replica UNION FROM s_records SELECT replica").fetchall()
+        return {r for (r,) in found if r is not None}
+
+    def replica_spans(self) -> dict[str, tuple[int, int]]:
+        """First and last step of each replica, UTC epoch ns."""
+        found = self.con.execute(
+            "FROM s_records SELECT replica, min(ts_ns), max(ts_ns)"
+            " WHERE replica IS NOT NULL AND ts_ns IS NOT NULL GROUP BY replica"
+        ).fetchall()
+        return {r: (a, b) for r, a, b in found}
+
+
+def finish(writer: Writer) -> None:
+    """Run finish/*.sql in order: doubles out, rows sorted, times of sources."""
+    for script in sorted((Path(__file__).parent / "finish").glob("*.sql")):
+        writer.con.execute(script.read_text("utf-8"))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,98 @@
+"""The library's four verbs: ``open_bundle(path)``, then ``.query``, ``.chain``, ``.report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.ingest.cache import store_of
+from postmortem.store.store import open_store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from postmortem.chain.model import Chain
+    from postmortem.ingest.load import Progress
+
+
+def open_bundle(
+    path: str | Path,
+    *,
+    store: str | Path | None = None,
+    keep_environment: bool = False,
+    progress: Progress | None = None,
+) -> Incident:
+    """Open a bundle: a folder or an archive of traces; read it first where no store of it stands.
+
+    ``store`` names the store's file; by default it lies in the user's cache folder. The bundle
+    is only read. Raises BundleUnreadable, NothingRecognised, StoreError.
+    """
+    found = store_of(Path(path), Path(store) if store else None, keep_environment, progress)
+    return Incident(Path(path), found)
+
+
+class Incident:
+    """A bundle, opened: ask it questions, walk its chains, write its report."""
+
+    def __init__(self, path: Path, store: Path) -> None:
+        self.path = path
+        self.store = store
+        self._con = open_store(store)
+        self.catalogue = Catalogue(self._con)
+
+    @property
+    def name(self) -> str:
+        """The bundle's name: the last part of its path (the one above, where that is ``bundle``)."""
+        path = self.path.resolve()
+        return path.parent.name if path.name == "bundle" else path.name
+
+    @property
+    def sources(self) -> pl.DataFrame:
+        """One row a file of the bundle: kind, hash, rows read and rejected, times, rank, replica."""
+        return self.query("sources")
+
+    def query(self, name: str, **params: Any) -> pl.DataFrame:
+        """Rows of a query of ``queries/`` by name. Raises QueryError."""
+        return self.catalogue.run(name, **params)
+
+    def sql(self, text: str) -> pl.DataFrame:
+        """Rows of one's own read-only SQL. Raises QueryError."""
+        return self.catalogue.sql(text)
+
+    def chain(self, req_id: str, vs: str | None = None) -> Chain:
+        """The chain of one request, against ``vs`` or the reference that is found.
+
+        Raises UnknownRequest.
+        """
+        from postmortem.chain.walk import walk
+
+        return walk(self.catalogue, self.name, req_id, vs)
+
+    def report(self, path: str | Path, *, req_ids: list[str] | None = None, force: bool = False) -> Path:
+        """Write the HTML report for the review meeting: one file, offline.
+
+        ``req_ids``: the requests whose chains it shows; by default the flipped ones, the first
+        to flip first. Raises OutputError (exists already, cannot be written), UnknownRequest.
+        """
+        from postmortem.render.report import ReportContext, write_report
+
+        chains = [self.chain(r) for r in req_ids or self.flipped()]
+        return write_report(ReportContext(self.catalogue, tuple(chains), self.name, str(self.path)), Path(path), force=force)
+
+    def flipped(self) -> list[str]:
+        """Requests whose tokens differ from their reference's, the earliest flip first."""
+        return [str(r["req_id"]) for r in self.catalogue.rows("flips")]
+
+    def close(self) -> None:
+        """Close the store."""
+        self._con.close()
+
+    def __enter__(self) -> Incident:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Incident {self.name!r}, store {self.store}>"

@@ -1,0 +1,146 @@
+"""Find, describe and run queries. Values are bound, never formatted in."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from postmortem.base.errors import QueryError
+from postmortem.catalogue.parse import Query, parse, value_of
+from postmortem.store.schema import tables
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_VIEW = re.compile(r"^CREATE VIEW (\w+) AS$", re.M)
+
+
+@cache
+def queries_folder() -> Path:
+    """Where the SQL library lies: in the installed package, else in the repository."""
+    installed = Path(str(files("postmortem"))) / "_queries"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "queries"
+
+
+@cache
+def queries() -> dict[str, Query]:
+    """All queries by name. Raises QueryError where two share a name or a header is off."""
+    found: dict[str, Query] = {}
+    for path in sorted(queries_folder().glob("*/*.sql")):
+        if path.parent.name.startswith("_"):
+            continue
+        if path.stem in found:
+            raise QueryError(path.stem, f"stands twice: {found[path.stem].path} and {path}")
+        found[path.stem] = parse(path, path.read_text("utf-8"))
+    return found
+
+
+@cache
+def _view(name: str) -> tuple[tuple[str, ...], str]:
+    """A shared view: the views that it builds on, and its CREATE statement."""
+    path = queries_folder() / "_shared" / f"{name}.sql"
+    if not path.is_file():
+        raise QueryError(f"_shared/{name}", "is used but does not exist")
+    text = path.read_text("utf-8")
+    match = _VIEW.search(text)
+    if not match or match[1] != name:
+        raise QueryError(f"_shared/{name}", f"wants 'CREATE VIEW {name} AS' on a line of its own")
+    uses = re.findall(r"^-- uses: (.+)$", text, re.M)
+    names = tuple(u.strip().removeprefix("_shared/") for line in uses for u in line.split(","))
+    return names, text.replace(match[0], f"CREATE OR REPLACE TEMP VIEW {name} AS", 1)
+
+
+class Catalogue:
+    """The queries over one open store."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+        self._views: set[str] = set()
+        self._filled: dict[str, bool] = {}
+
+    def names(self) -> list[str]:
+        """Names of all queries."""
+        return sorted(queries())
+
+    def describe(self, name: str) -> Query:
+        """A query's header. Raises QueryError with the nearest names."""
+        try:
+            return queries()[name]
+        except KeyError:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, list(queries()), n=3)
+            hint = "did you mean " + " or ".join(near) if near else "postmortem query BUNDLE lists them"
+            raise QueryError(name, "is no query", hint) from None
+
+    def sql_text(self, name: str) -> str:
+        """The query's SELECT as it stands in its file."""
+        return self.describe(name).sql
+
+    def absent(self, name: str) -> list[str]:
+        """What the query would need and the bundle does not hold: a sentence a table, with how to record it."""
+        said = []
+        for table, _ in self.describe(name).needs:
+            if not self.filled(table):
+                said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {tables()[table].record}")
+        return said
+
+    def filled(self, table: str) -> bool:
+        """Whether the store's table holds any row."""
+        if table not in self._filled:
+            if table not in tables():
+                raise QueryError(table, "is no table of the store")
+            self._filled[table] = self._con.execute(f"FROM {table} LIMIT 1").fetchone() is not None
+        return self._filled[table]
+
+    def relation(self, name: str, **params: Any) -> duckdb.DuckDBPyConnection:
+        """Run a query; fetch from what comes back. Parameters given as text are read by their type.
+
+        Raises QueryError: unknown query or parameter, or SQL that fails.
+        """
+        query = self.describe(name)
+        bound = {p.name: p.default for p in query.params}
+        types = {p.name: p.type for p in query.params}
+        for key, value in params.items():
+            if key not in bound:
+                raise QueryError(f"{name}: parameter {key}", "is not declared", f"it takes: {', '.join(bound) or 'none'}")
+            typed = types[key] != "VARCHAR" and isinstance(value, str)
+            bound[key] = value_of(types[key], value, f"{name}: parameter {key}") if typed else value
+        self._use(query.uses)
+        try:
+            return self._con.execute(query.sql, bound)
+        except duckdb.Error as e:
+            raise QueryError(name, str(e).splitlines()[0]) from e
+
+    def run(self, name: str, **params: Any) -> pl.DataFrame:
+        """The query's answer as a polars frame; empty where the bundle lacks what it needs (see ``absent``)."""
+        return self.relation(name, **params).pl()
+
+    def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
+        """The query's answer as dictionaries: for small answers, without loading polars."""
+        cursor = self.relation(name, **params)
+        columns = [d[0] for d in cursor.description or []]
+        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+    def sql(self, text: str) -> pl.DataFrame:
+        """One's own read-only SQL over the store's tables. Raises QueryError."""
+        for name in sorted(p.stem for p in (queries_folder() / "_shared").glob("*.sql")):
+            self._use((name,))
+        try:
+            return self._con.execute(text).pl()
+        except duckdb.Error as e:
+            raise QueryError("--sql", str(e).splitlines()[0]) from e
+
+    def _use(self, names: tuple[str, ...]) -> None:
+        """Create the shared views that a query builds on, deepest first."""
+        for name in names:
+            if name not in self._views:
+                uses, statement = _view(name)
+                self._use(uses)
+                self._con.execute(statement)
+                self._views.add(name)

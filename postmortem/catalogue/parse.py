@@ -1,0 +1,122 @@
+"""A query file: prose, then its parameters, columns and needs, then one SELECT.
+
+    -- Who arrived last at each collective.
+    -- One row a collective. It can't tell why.
+    -- param: replica VARCHAR - = NULL — only this replica; NULL: all
+    -- column: wait_ns BIGINT ns — end of the last arrival minus the first
+    -- needs: nvtx_events(kind, start_ns, end_ns)
+    -- uses: _shared/nvtx_utc
+    SELECT ... ORDER BY ...
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from postmortem.base.errors import QueryError
+
+_PARAM = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) = (.+?) — (.+)$")
+_COLUMN = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) — (.+)$")
+_NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)$")
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: ``default`` is its value where none is given; None stands for SQL's NULL."""
+
+    name: str
+    type: str
+    unit: str
+    default: Any
+    says: str
+
+
+@dataclass(frozen=True)
+class QueryColumn:
+    """A column of the answer."""
+
+    name: str
+    type: str
+    unit: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question to the store."""
+
+    name: str
+    subject: str
+    title: str
+    doc: str
+    params: tuple[Param, ...]
+    columns: tuple[QueryColumn, ...]
+    needs: tuple[tuple[str, tuple[str, ...]], ...]
+    uses: tuple[str, ...]
+    sql: str
+    path: Path
+
+
+def value_of(type_: str, text: str, where: str) -> Any:
+    """A parameter's value from text, by its SQL type; ``NULL`` is None. Raises QueryError."""
+    if text.upper() == "NULL":
+        return None
+    try:
+        if type_ in {"BIGINT", "INTEGER"}:
+            return int(text)
+        if type_ == "DOUBLE":
+            return float(text)
+        if type_ == "BOOLEAN":
+            return {"true": True, "false": False}[text.lower()]
+        if type_ == "VARCHAR[]":
+            return [part for part in text.split(",") if part]
+    except (ValueError, KeyError) as e:
+        raise QueryError(where, f"{text!r} is no {type_}") from e
+    return text.strip("'")
+
+
+def parse(path: Path, text: str) -> Query:
+    """A query from its file. Raises QueryError naming the file and line that is off."""
+    prose: list[str] = []
+    params: list[Param] = []
+    columns: list[QueryColumn] = []
+    needs: list[tuple[str, tuple[str, ...]]] = []
+    uses: list[str] = []
+    lines = text.splitlines()
+    body = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    for number, line in enumerate(lines[:body], 1):
+        where = f"{path.name}:{number}"
+        key, _, rest = line[2:].strip().partition(": ")
+        if key == "param":
+            m = _PARAM.match(rest)
+            if not m:
+                raise QueryError(where, "wants '-- param: name TYPE unit = default — meaning'")
+            params.append(Param(m[1], m[2], m[3], value_of(m[2], m[4], where), m[5]))
+        elif key == "column":
+            m = _COLUMN.match(rest)
+            if not m:
+                raise QueryError(where, "wants '-- column: name TYPE unit — meaning'")
+            columns.append(QueryColumn(m[1], m[2], m[3], m[4]))
+        elif key == "needs":
+            m = _NEEDS.match(rest)
+            if not m:
+                raise QueryError(where, "wants '-- needs: table(column, ...)'")
+            needs.append((m[1], tuple(c.strip() for c in m[2].split(","))))
+        elif key == "uses":
+            uses += [u.strip().removeprefix("_shared/") for u in rest.split(",")]
+        else:
+            prose.append(line[2:].strip())
+    sql = "\n".join(lines[body:]).strip().rstrip(";")
+    if not prose or not sql:
+        raise QueryError(path.name, "wants a title in prose and one SELECT")
+    used = set(re.findall(r"\$(\w+)", re.sub(r"'[^']*'", "''", re.sub(r"--[^\n]*", "", sql))))
+    declared = {p.name for p in params}
+    if used != declared:
+        raise QueryError(path.name, f"parameters declared {sorted(declared)}, used {sorted(used)}")
+    doc = "\n".join(prose)
+    return Query(
+        path.stem, path.parent.name, prose[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(uses), sql, path
+    )

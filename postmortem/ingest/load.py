@@ -1,0 +1,177 @@
+"""Run the readers over a bundle and write the store: the one place where files meet the database."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from postmortem.base.errors import NothingRecognised, SourceUnreadable
+from postmortem.ingest.bundle import Bundle, BundleFile, SourceSettings, head_of, open_files
+from postmortem.ingest.identity import rank_of, replica_of
+from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
+from postmortem.ingest.recognise import recognise
+from postmortem.store.store import Writer, create, finish
+
+if TYPE_CHECKING:
+    from postmortem.ingest.reader import Reader
+
+HASH_BYTES = 1 << 20  # read at a time for the hash
+REJECTS = 5_000  # rejects held before they are written
+
+Progress = Callable[[str, int, int], None]
+"""Called with the source's name, rows so far and bytes on disk."""
+
+
+@dataclass
+class Loaded:
+    """What became of one file; the row of ``sources``."""
+
+    source_id: int
+    file: BundleFile
+    kind: str
+    bytes: int
+    sha256: str | None = None
+    rows: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    facts: Facts = Facts()
+    error: str | None = None
+    seconds: float = 0.0
+
+
+def ingest(path: Path, store: Path, *, keep_environment: bool = False, progress: Progress | None = None) -> None:
+    """Read the bundle at ``path`` into a new store at ``store``, whole or not at all.
+
+    One bad file is noted and the others go on. Raises BundleUnreadable, NothingRecognised
+    (no reader knows any file), StoreError.
+    """
+    with open_files(path) as bundle, create(store) as writer:
+        loaded = []
+        for number, file in enumerate(bundle.files):
+            loaded.append(_load_file(writer, bundle, number, file, keep_environment, progress))
+        if not any(s.error is None and s.kind not in {"unrecognised", "bundle_toml"} for s in loaded):
+            reasons = [f"{s.file.name}: {s.error}" for s in loaded if s.error]
+            raise NothingRecognised(
+                bundle.shown,
+                "; ".join(reasons[:3]) if reasons else f"none of its {len(loaded)} files is a known trace",
+                "bring s records, Nsight Systems SQLite exports or NCCL logs",
+            )
+        _write_settings(writer, bundle)
+        _write_sources(writer, bundle, loaded)
+        finish(writer)
+
+
+def _load_file(
+    writer: Writer, bundle: Bundle, number: int, file: BundleFile, keep_environment: bool, progress: Progress | None
+) -> Loaded:
+    start = time.perf_counter()
+    done = Loaded(number, file, "unreadable", 0)
+    try:
+        done.bytes = file.path.stat().st_size
+        done.sha256 = sha256_of(file.path)
+        if file.name.rsplit("/", 1)[-1] == "bundle.toml":
+            done.kind = "bundle_toml"
+            return done
+        head = head_of(file)
+        if not head.data:
+            done.error = "is empty"
+            return done
+        reader = recognise(head)
+        done.kind = reader.name if reader else "unrecognised"
+        if reader:
+            settings = bundle.settings
+            source = Source(file.name, file.path, head.packed, keep_environment, settings.time_format, settings.nvtx)
+            _read(writer, reader, source, done, progress)
+    except SourceUnreadable as e:
+        done.error = e.reason + (f"; {e.remedy}" if e.remedy else "")
+    except (OSError, EOFError, ValueError) as e:
+        done.error = " ".join((getattr(e, "strerror", None) or str(e) or type(e).__name__).split())
+    finally:
+        done.seconds = time.perf_counter() - start
+    return done
+
+
+def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress: Progress | None) -> None:
+    """Drain one reader into the store."""
+    rejects: list[Reject] = []
+
+    def write_rejects() -> None:
+        if rejects:
+            rows = {"place": [r.place for r in rejects], "reason": [r.reason for r in rejects], "text": [r.text[:200] for r in rejects]}
+            writer.append("rejects", pa.table(rows, schema=pa.schema([("place", pa.int64()), ("reason", pa.string()), ("text", pa.string())])), source_id=done.source_id)
+            rejects.clear()
+
+    try:
+        for item in reader.read(source):
+            if isinstance(item, Batch):
+                done.rows += writer.append(item.table, item.rows, source_id=done.source_id)
+                if progress:
+                    progress(source.name, done.rows, done.bytes)
+            elif isinstance(item, Reject):
+                done.rejected += 1
+                rejects.append(item)
+                if len(rejects) >= REJECTS:
+                    write_rejects()
+            elif isinstance(item, Ignored):
+                done.ignored += item.lines
+                writer.append("ignored", pa.table({"why": [item.why], "lines": [item.lines]}), source_id=done.source_id)
+            elif isinstance(item, Note):
+                rows = {"severity": [item.severity], "code": [item.code], "message": [item.message]}
+                writer.append("notes", pa.table(rows), source_id=done.source_id)
+            else:
+                given = {k: v for k, v in vars(item).items() if v is not None}
+                done.facts = replace(done.facts, **given)
+    finally:
+        write_rejects()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as f:
+        while chunk := f.read(HASH_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write_settings(writer: Writer, bundle: Bundle) -> None:
+    settings = bundle.settings
+    values = dict(settings.values)
+    values |= {f"nvtx.{kind}": pattern for kind, pattern in settings.nvtx.items()}
+    rows = {"key": list(values), "value": [msgspec.json.encode(v).decode() for v in values.values()]}
+    writer.append("bundle", pa.table(rows))
+
+
+def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None:
+    """Rows of ``sources`` and ``clocks``; rank and replica by the contract's order of guesses."""
+    replicas = writer.replicas()
+    spans = writer.replica_spans()
+    for s in loaded:
+        given = bundle.settings.sources.get(s.file.name, SourceSettings())
+        facts = s.facts
+        origin = facts.origin_ns
+        shift = None if origin is None else origin + given.clock_offset_ns
+        first, last = (None if shift is None or t is None else t + shift for t in (facts.first_ns, facts.last_ns))
+        rank, rank_from = rank_of(s.file.name, given, facts)
+        replica, replica_from = replica_of(s.file.name, given, facts, replicas, spans, first, last)
+        row = {
+            "source_id": s.source_id, "path": s.file.name, "kind": s.kind, "bytes": s.bytes, "sha256": s.sha256,
+            "rows": s.rows, "rejected": s.rejected, "ignored": s.ignored, "lines": facts.lines,
+            "parsed": facts.parsed, "first_ns": first, "last_ns": last, "rank": rank, "rank_from": rank_from,
+            "replica": replica, "replica_from": replica_from, "version": facts.version, "error": s.error,
+            "seconds": s.seconds,
+        }  # fmt: skip
+        writer.insert("sources", row)
+        if s.error is None and s.rows:
+            method = facts.clock or "none: the source has no wall clock"
+            clock = {"source_id": s.source_id, "origin_ns": origin, "offset_ns": given.clock_offset_ns, "method": method}
+            writer.insert("clocks", clock)
+    for name, why in bundle.left_out:
+        writer.insert("notes", {"source_id": -1, "severity": "notice", "code": "left-out", "message": f"{name}: left out, it is {why}"})

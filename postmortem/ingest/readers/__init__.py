@@ -1,0 +1,1 @@
+"""One module (or package) a format, each with ``READER``; found by scanning, listed nowhere."""

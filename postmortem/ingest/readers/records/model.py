@@ -1,0 +1,145 @@
+"""The record types of the bundle contract, strictly typed: the decoder refuses what does not fit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+
+# Arrow's and DuckDB's BIGINT and INTEGER; a larger number is a reject, not an overflow.
+I64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]+$")]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class XRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the model saw: one a request."""
+
+    record: str | None = None
+    req_id: Name
+    replica: str | None = None
+    admitted_ns: I64 | None = None
+    raw_prompt_sha256: Hex | None = None
+    effective_text_sha256: Hex | None = None
+    effective_tokens: Count | None = None
+    truncated: bool | None = None
+    trunc_reason: str | None = None
+    decode_cfg_applied: dict[str, Any] | None = None
+    shaping_events: list[str] | None = None
+    prefix_cache_used: bool | None = None
+    prefix_cache_key: str | None = None
+    routing_template: str | None = None
+    system_sha256: Hex | None = None
+    tenant: str | None = None
+    prompt_family: str | None = None
+
+
+class SRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which plan ran: one a request and decode step, or one a rank and iteration."""
+
+    record: str | None = None
+    req_id: Name | None = None
+    step: Count | None = None
+    ts_ns: I64 | None = None
+    replica: str | None = None
+    rank: Rank | None = None
+    iteration: Count | None = None
+    batch_fp: str | None = None
+    batch_size: Count | None = None
+    shape: str | None = None
+    queue_ms: float | None = None
+    gpu_ms: float | None = None
+    comm_ms: float | None = None
+    sync_ms: float | None = None
+    vram_free_mb: float | None = None
+    workspace_free_mb: float | None = None
+    kv_pool_total_mb: float | None = None
+    isr_pinned_mb: float | None = None
+    ckpt_pinned_mb: float | None = None
+    kv_regime: str | None = None
+    kv_evicted_blocks: Count | None = None
+    recompute_tokens: Count | None = None
+    paging_on: bool | None = None
+    queue_p95_ms: float | None = None
+    precision_path: str | None = None
+    dequant_cycles: Count | None = None
+    algo_id: str | I64 | None = None
+    kernel_variant: str | I64 | None = None
+    expected_algo_id: str | I64 | None = None
+    fallback_reason: str | None = None
+    isolation_mode: str | None = None
+    token_id: I64 | None = None
+    top2_token_id: I64 | None = None
+    margin: float | None = None
+
+
+class RecorderRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a recorder wrote and dropped: one a recorder, on close."""
+
+    record: str | None = None
+    replica: str | None = None
+    rank: Rank | None = None
+    written: Count | None = None
+    dropped: Count | None = None
+    errors: Count | None = None
+    started_ns: I64 | None = None
+    ended_ns: I64 | None = None
+
+
+KINDS: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "x": (XRecord, "x_records"),
+    "s": (SRecord, "s_records"),
+    "recorder": (RecorderRecord, "recorder_losses"),
+}
+
+_TEXT = {"algo_id", "kernel_variant", "expected_algo_id"}  # a tactic's name may be a number
+_ARROW: dict[Any, pa.DataType] = {
+    "I64": pa.int64(),
+    "Count": pa.int64(),
+    "Rank": pa.int32(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "list[str]": pa.list_(pa.string()),
+}
+
+
+def arrow_schema(kind: str) -> pa.Schema:
+    """The Arrow columns of a record kind: its fields, then ``line`` and ``extra``."""
+    struct, _ = KINDS[kind]
+    fields = []
+    for name, annotation in struct.__annotations__.items():
+        if name == "record":
+            continue
+        base = str(annotation).replace(" | None", "")
+        fields.append(pa.field(name, pa.string() if name in _TEXT else _ARROW.get(base, pa.string())))
+    fields.append(pa.field("line", pa.int64()))
+    if kind != "recorder":
+        fields.append(pa.field("extra", pa.string()))
+    return pa.schema(fields)
+
+
+def kind_of(record: dict[str, Any]) -> str | None:
+    """x, s or recorder, by its mark, else by the fields that only one of them has; None: neither."""
+    mark = record.get("record")
+    if mark in KINDS:
+        return str(mark)
+    if mark is not None:
+        return None
+    if any(key.endswith("_sha256") for key in record):
+        return "x"
+    if "step" in record or "iteration" in record:
+        return "s"
+    return None
+
+
+def fault(record: msgspec.Struct) -> str | None:
+    """What an s record lacks to be placed, or None."""
+    if isinstance(record, SRecord):
+        if record.req_id is not None:
+            return None if record.step is not None else "s record of a request without step"
+        if record.replica is None or record.rank is None or record.iteration is None:
+            return "s record without req_id wants replica, rank and iteration"
+    return None
