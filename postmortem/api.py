@@ -56,6 +56,22 @@ class Incident:
         """Rows of a query of ``queries/`` by name. Raises QueryError."""
         return self.catalogue.run(name, **params)
 
+    @property
+    def queries(self) -> pl.DataFrame:
+        """One row a query of the library: its name, subject, what it tells, its parameters."""
+        import polars as pl
+
+        known = [self.catalogue.describe(name) for name in self.catalogue.names()]
+        return pl.DataFrame(
+            {
+                "query": [q.name for q in known],
+                "subject": [q.subject for q in known],
+                "tells": [q.title for q in known],
+                "parameters": [", ".join(p.name for p in q.params) for q in known],
+            },
+            schema={"query": pl.String, "subject": pl.String, "tells": pl.String, "parameters": pl.String},
+        )
+
     def sql(self, text: str) -> pl.DataFrame:
         """Rows of one's own read-only SQL. Raises QueryError."""
         return self.catalogue.sql(text)
@@ -78,7 +94,9 @@ class Incident:
         from postmortem.render.report import ReportContext, write_report
 
         chains = [self.chain(r) for r in req_ids or self.flipped()]
-        return write_report(ReportContext(self.catalogue, tuple(chains), self.name, str(self.path)), Path(path), force=force)
+        return write_report(
+            ReportContext(self.catalogue, tuple(chains), self.name, str(self.path)), Path(path), force=force
+        )
 
     def flipped(self) -> list[str]:
         """Requests whose tokens differ from their reference's, the earliest flip first."""

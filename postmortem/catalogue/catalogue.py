@@ -13,6 +13,7 @@ import duckdb
 from postmortem.base.errors import QueryError
 from postmortem.catalogue.parse import Query, parse, value_of
 from postmortem.store.schema import tables
+from postmortem.store.store import run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,46 +96,59 @@ class Catalogue:
         if table not in self._filled:
             if table not in tables():
                 raise QueryError(table, "is no table of the store")
-            self._filled[table] = self._con.execute(f"FROM {table} LIMIT 1").fetchone() is not None
+            self._filled[table] = bool(run(self._con, f"FROM {table} LIMIT 1"))
         return self._filled[table]
 
-    def relation(self, name: str, **params: Any) -> duckdb.DuckDBPyConnection:
-        """Run a query; fetch from what comes back. Parameters given as text are read by their type.
+    def _bound(self, name: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The query's SQL and its parameters' values; those given as text are read by their type.
 
-        Raises QueryError: unknown query or parameter, or SQL that fails.
+        Raises QueryError where a parameter is unknown or its value off.
         """
         query = self.describe(name)
         bound = {p.name: p.default for p in query.params}
         types = {p.name: p.type for p in query.params}
         for key, value in params.items():
             if key not in bound:
-                raise QueryError(f"{name}: parameter {key}", "is not declared", f"it takes: {', '.join(bound) or 'none'}")
+                raise QueryError(
+                    f"{name}: parameter {key}", "is not declared", f"it takes: {', '.join(bound) or 'none'}"
+                )
             typed = types[key] != "VARCHAR" and isinstance(value, str)
             bound[key] = value_of(types[key], value, f"{name}: parameter {key}") if typed else value
         self._use(query.uses)
-        try:
-            return self._con.execute(query.sql, bound)
-        except duckdb.Error as e:
-            raise QueryError(name, str(e).splitlines()[0]) from e
+        return query.sql, bound
 
     def run(self, name: str, **params: Any) -> pl.DataFrame:
         """The query's answer as a polars frame; empty where the bundle lacks what it needs (see ``absent``)."""
-        return self.relation(name, **params).pl()
+        return self._frame(name, *self._bound(name, params))
 
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """The query's answer as dictionaries: for small answers, without loading polars."""
-        cursor = self.relation(name, **params)
-        columns = [d[0] for d in cursor.description or []]
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        sql, bound = self._bound(name, params)
+        try:
+            cursor = self._con.execute(sql, bound)
+            columns = [d[0] for d in cursor.description or []]
+            return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        except duckdb.Error as e:
+            raise QueryError(name, str(e).splitlines()[0]) from e
 
     def sql(self, text: str) -> pl.DataFrame:
         """One's own read-only SQL over the store's tables. Raises QueryError."""
         for name in sorted(p.stem for p in (queries_folder() / "_shared").glob("*.sql")):
             self._use((name,))
+        return self._frame("--sql", text, {})
+
+    def _frame(self, name: str, sql: str, bound: dict[str, Any]) -> pl.DataFrame:
+        import polars as pl
+
         try:
-            return self._con.execute(text).pl()
+            relation = self._con.sql(sql, params=bound or None)
+            if relation is None:
+                raise QueryError(name, "gives no rows", "it wants a SELECT")
+            frame = pl.from_arrow(relation.to_arrow_table())
         except duckdb.Error as e:
-            raise QueryError("--sql", str(e).splitlines()[0]) from e
+            raise QueryError(name, str(e).splitlines()[0]) from e
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series
+        return frame
 
     def _use(self, names: tuple[str, ...]) -> None:
         """Create the shared views that a query builds on, deepest first."""
@@ -142,5 +156,5 @@ class Catalogue:
             if name not in self._views:
                 uses, statement = _view(name)
                 self._use(uses)
-                self._con.execute(statement)
+                run(self._con, statement)
                 self._views.add(name)

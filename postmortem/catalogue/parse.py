@@ -1,12 +1,12 @@
 """A query file: prose, then its parameters, columns and needs, then one SELECT.
 
-    -- Who arrived last at each collective.
-    -- One row a collective. It can't tell why.
-    -- param: replica VARCHAR - = NULL — only this replica; NULL: all
-    -- column: wait_ns BIGINT ns — end of the last arrival minus the first
-    -- needs: nvtx_events(kind, start_ns, end_ns)
-    -- uses: _shared/nvtx_utc
-    SELECT ... ORDER BY ...
+-- Who arrived last at each collective.
+-- One row a collective. It can't tell why.
+-- param: replica VARCHAR - = NULL — only this replica; NULL: all
+-- column: wait_ns BIGINT ns — end of the last arrival minus the first
+-- needs: nvtx_events(kind, start_ns, end_ns)
+-- uses: _shared/nvtx_utc
+SELECT ... ORDER BY ...
 """
 
 from __future__ import annotations

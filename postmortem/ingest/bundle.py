@@ -140,12 +140,16 @@ def _unpack(path: Path, into: Path) -> list[tuple[str, str]]:
         return _unpack_tar(path, into)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
         raise BundleUnreadable(
-            str(path), f"is no folder and no readable archive ({e})", "a bundle is a folder, .zip, .tar, .tar.gz or .tar.zst"
+            str(path),
+            f"is no folder and no readable archive ({e})",
+            "a bundle is a folder, .zip, .tar, .tar.gz or .tar.zst",
         ) from e
     except RuntimeError as e:  # zipfile: an encrypted member
         raise BundleUnreadable(str(path), str(e), "unpack it yourself and name the folder") from e
     except OSError as e:
-        raise BundleUnreadable(str(path), e.strerror or str(e), "check the file and the space in the temporary folder") from e
+        raise BundleUnreadable(
+            str(path), e.strerror or str(e), "check the file and the space in the temporary folder"
+        ) from e
 
 
 class _Budget:
@@ -160,7 +164,9 @@ class _Budget:
     def file(self) -> None:
         self.files += 1
         if self.files > MAX_FILES:
-            raise BundleUnreadable(str(self.path), f"holds more than {MAX_FILES} files", "unpack it yourself and name the folder")
+            raise BundleUnreadable(
+                str(self.path), f"holds more than {MAX_FILES} files", "unpack it yourself and name the folder"
+            )
 
     def copy(self, source: IO[bytes], target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +175,11 @@ class _Budget:
                 self.bytes += len(chunk)
                 bomb = self.bytes > RATIO_FREE_BYTES and self.bytes > MAX_RATIO * self.packed
                 if bomb or self.bytes > MAX_BYTES:
-                    why = f"unpacks to more than {MAX_RATIO} times its size" if bomb else f"unpacks to more than {MAX_BYTES >> 30} GiB"
+                    why = (
+                        f"unpacks to more than {MAX_RATIO} times its size"
+                        if bomb
+                        else f"unpacks to more than {MAX_BYTES >> 30} GiB"
+                    )
                     raise BundleUnreadable(str(self.path), why, "unpack it yourself and name the folder")
                 out.write(chunk)
 
@@ -326,6 +336,8 @@ def _sources(name: str, entries: Any) -> dict[str, SourceSettings]:
             and isinstance(offset, int)
         )
         if not good:
-            raise BundleUnreadable(name, f"a [[source]] is off: {entry}", "it wants path, replica, rank, clock_offset_ns")
+            raise BundleUnreadable(
+                name, f"a [[source]] is off: {entry}", "it wants path, replica, rank, clock_offset_ns"
+            )
         found[path] = SourceSettings(replica, rank, offset)
     return found

@@ -7,9 +7,10 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from postmortem.base.errors import BundleUnreadable, StoreError
-from postmortem.ingest.load import Progress, ingest
+from postmortem.ingest.load import Progress, ingest, sha256_of
 from postmortem.store.schema import SCHEMA_VERSION
 
 READERS_VERSION = 1  # raised whenever a reader reads something else out of the same file
@@ -21,43 +22,57 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "postmortem"
 
 
-def store_of(bundle: Path, store: Path | None, keep_environment: bool, progress: Progress | None) -> Path:
-    """The path of the bundle's store; ingests where it is missing or stale.
+def store_of(
+    bundle: Path, store: Path | None, keep_environment: bool, progress: Progress | None, *, fresh: bool = False
+) -> Path:
+    """The path of the bundle's store; ingests where it is missing or stale, or where ``fresh`` asks.
 
-    A store is fresh while every file of the bundle has the size, time and place that it had when
-    it was read. Raises BundleUnreadable, NothingRecognised, StoreError.
+    In the cache a store is named by what the bundle holds (the hash of all its files), so that a
+    copy of a bundle finds it too; a small index by place spares the hashing while no file's size
+    and time changed. Raises BundleUnreadable, NothingRecognised, StoreError.
     """
     state = _state(bundle, keep_environment)
-    place = store or cache_folder() / "stores" / f"{_key(bundle)}.duckdb"
-    beside = place.with_name(place.name + ".json")
-    if place.is_file() and _read(beside) == state:
-        return place
-    beside.unlink(missing_ok=True)
-    ingest(bundle, place, keep_environment=keep_environment, progress=progress)
+    index = cache_folder() / "index" / f"{_hash(str(bundle.resolve()), str(store))}.json"
+    known = _read(index)
+    if not fresh and known and known.get("state") == state and Path(known["store"]).is_file():
+        return Path(known["store"])
+    place = store or cache_folder() / "stores" / f"{_content(bundle, keep_environment)}.duckdb"
+    if fresh or store or not place.is_file():
+        index.unlink(missing_ok=True)
+        ingest(bundle, place, keep_environment=keep_environment, progress=progress)
     if _state(bundle, keep_environment) == state:  # else a file changed meanwhile: stale from the start
-        _write(beside, state)
+        _write(index, {"state": state, "store": str(place)})
     return place
 
 
-def refresh(bundle: Path, store: Path | None, keep_environment: bool, progress: Progress | None) -> Path:
-    """Ingest whether or not a fresh store stands; returns its path."""
-    place = store or cache_folder() / "stores" / f"{_key(bundle)}.duckdb"
-    place.with_name(place.name + ".json").unlink(missing_ok=True)
-    return store_of(bundle, store, keep_environment, progress)
+def _hash(*texts: str) -> str:
+    """Of some texts, as a file name."""
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _key(bundle: Path) -> str:
-    return hashlib.sha256(str(bundle.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+def _paths(bundle: Path) -> list[Path]:
+    if bundle.is_dir():
+        return sorted(p for p in bundle.rglob("*") if p.is_file() and not p.is_symlink())
+    return [bundle]
+
+
+def _content(bundle: Path, keep_environment: bool) -> str:
+    """A name for what the bundle holds. A file that cannot be read counts by its name alone."""
+    texts = [str(SCHEMA_VERSION), str(READERS_VERSION), str(keep_environment)]
+    for path in _paths(bundle):
+        try:
+            texts += [str(path.relative_to(bundle)), sha256_of(path)]
+        except PermissionError:
+            texts += [str(path.relative_to(bundle)), "unreadable"]
+    return _hash(*texts)
 
 
 def _state(bundle: Path, keep_environment: bool) -> str:
     """What the store depends on, as JSON text: every file's name, size and time, and the options."""
     try:
-        if bundle.is_dir():
-            paths = sorted(p for p in bundle.rglob("*") if p.is_file() and not p.is_symlink())
-        else:
-            paths = [bundle]
-        files = [[str(p.relative_to(bundle)), (st := p.stat()).st_size, st.st_mtime_ns, st.st_ino] for p in paths]
+        files = [
+            [str(p.relative_to(bundle)), (st := p.stat()).st_size, st.st_mtime_ns, st.st_ino] for p in _paths(bundle)
+        ]
     except OSError as e:
         raise BundleUnreadable(str(bundle), e.strerror or str(e), "name a folder or an archive") from e
     return json.dumps(
@@ -65,18 +80,21 @@ def _state(bundle: Path, keep_environment: bool) -> str:
     )
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> dict[str, Any] | None:
+    """The index entry, or None where there is none or it is damaged."""
     try:
-        return path.read_text("utf-8")
-    except OSError:
+        entry = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
         return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("store"), str) else None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, entry: dict[str, Any]) -> None:
     """Whole or not at all."""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as f:
-            f.write(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as f:
+            json.dump(entry, f)
         Path(f.name).replace(path)
     except OSError as e:
-        raise StoreError(str(path), e.strerror or str(e), "choose a place with --store FILE") from e
+        raise StoreError(str(path), e.strerror or str(e), "set XDG_CACHE_HOME to a place that can be written") from e

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -41,7 +41,7 @@ class Loaded:
     rows: int = 0
     rejected: int = 0
     ignored: int = 0
-    facts: Facts = Facts()
+    facts: Facts = field(default_factory=Facts)
     error: str | None = None
     seconds: float = 0.0
 
@@ -104,8 +104,18 @@ def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress
 
     def write_rejects() -> None:
         if rejects:
-            rows = {"place": [r.place for r in rejects], "reason": [r.reason for r in rejects], "text": [r.text[:200] for r in rejects]}
-            writer.append("rejects", pa.table(rows, schema=pa.schema([("place", pa.int64()), ("reason", pa.string()), ("text", pa.string())])), source_id=done.source_id)
+            rows = {
+                "place": [r.place for r in rejects],
+                "reason": [r.reason for r in rejects],
+                "text": [r.text[:200] for r in rejects],
+            }
+            writer.append(
+                "rejects",
+                pa.table(
+                    rows, schema=pa.schema([("place", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
+                ),
+                source_id=done.source_id,
+            )
             rejects.clear()
 
     try:
@@ -171,7 +181,15 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
         writer.insert("sources", row)
         if s.error is None and s.rows:
             method = facts.clock or "none: the source has no wall clock"
-            clock = {"source_id": s.source_id, "origin_ns": origin, "offset_ns": given.clock_offset_ns, "method": method}
+            clock = {
+                "source_id": s.source_id,
+                "origin_ns": origin,
+                "offset_ns": given.clock_offset_ns,
+                "method": method,
+            }
             writer.insert("clocks", clock)
     for name, why in bundle.left_out:
-        writer.insert("notes", {"source_id": -1, "severity": "notice", "code": "left-out", "message": f"{name}: left out, it is {why}"})
+        writer.insert(
+            "notes",
+            {"source_id": -1, "severity": "notice", "code": "left-out", "message": f"{name}: left out, it is {why}"},
+        )

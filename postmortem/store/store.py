@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,12 @@ READ_ONLY_CONFIG: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
-    "lock_configuration": "true",
 }
+
+
+def run(con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
+    """Execute a statement and fetch all its rows: DuckDB 2 wants a result finished before the next."""
+    return con.execute(sql, values or None).fetchall()
 
 
 def open_store(path: Path) -> duckdb.DuckDBPyConnection:
@@ -36,12 +40,12 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
     """
     try:
         con = duckdb.connect(str(path), read_only=True, config=READ_ONLY_CONFIG)
-        con.execute("SET TimeZone = 'UTC'")
-        con.execute("SET lock_configuration = true")
-        row = con.execute("FROM bundle SELECT value WHERE key = 'store.schema'").fetchone()
+        run(con, "SET TimeZone = 'UTC'")
+        run(con, "SET lock_configuration = true")
+        rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema'")
     except duckdb.Error as e:
         raise StoreError(str(path), str(e).splitlines()[0], "delete it and run again") from e
-    if row is None or row[0] != str(SCHEMA_VERSION):
+    if rows != [(str(SCHEMA_VERSION),)]:
         con.close()
         raise StoreError(str(path), "written by another version", "delete it and run again")
     return con
@@ -66,37 +70,36 @@ class Writer:
         self.con.register("_rows", rows)
         given = ", ".join([*("?" for _ in constants), *(f'"{n}"' for n in rows.column_names)])
         into = ", ".join(f'"{n}"' for n in names)
-        self.con.execute(
-            f"INSERT INTO {table} ({into}) SELECT {given} FROM _rows", list(constants.values())
-        )
+        run(self.con, f"INSERT INTO {table} ({into}) SELECT {given} FROM _rows", list(constants.values()))
         self.con.unregister("_rows")
         return int(rows.num_rows)
-
 
     def insert(self, table: str, row: dict[str, Any]) -> None:
         """Append one row given by column name."""
         names = ", ".join(f'"{n}"' for n in row)
         marks = ", ".join("?" for _ in row)
-        self.con.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+        run(self.con, f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
 
     def replicas(self) -> set[str]:
         """The replicas that records name."""
-        found = self.con.execute("FROM x_records SELECT replica UNION FROM s_records SELECT replica").fetchall()
+        found = run(self.con, "FROM x_records SELECT replica UNION FROM s_records SELECT replica")
         return {r for (r,) in found if r is not None}
 
     def replica_spans(self) -> dict[str, tuple[int, int]]:
         """First and last step of each replica, UTC epoch ns."""
-        found = self.con.execute(
+        found = run(
+            self.con,
             "FROM s_records SELECT replica, min(ts_ns), max(ts_ns)"
-            " WHERE replica IS NOT NULL AND ts_ns IS NOT NULL GROUP BY replica"
-        ).fetchall()
+            " WHERE replica IS NOT NULL AND ts_ns IS NOT NULL GROUP BY replica",
+        )
         return {r: (a, b) for r, a, b in found}
 
 
 def finish(writer: Writer) -> None:
     """Run finish/*.sql in order: doubles out, rows sorted, times of sources."""
     for script in sorted((Path(__file__).parent / "finish").glob("*.sql")):
-        writer.con.execute(script.read_text("utf-8"))
+        for statement in writer.con.extract_statements(script.read_text("utf-8")):
+            run(writer.con, statement.query)
 
 
 @contextlib.contextmanager
@@ -124,14 +127,14 @@ def create(path: Path) -> Iterator[Writer]:
         },
     )
     try:
-        con.execute(f"ATTACH '{str(part).replace(chr(39), chr(39) * 2)}' AS store (STORAGE_VERSION '{STORAGE_VERSION}')")
-        con.execute("USE store")
+        run(con, f"ATTACH '{str(part).replace(chr(39), chr(39) * 2)}' AS store (STORAGE_VERSION '{STORAGE_VERSION}')")
+        run(con, "USE store")
         for table in tables().values():
-            con.execute(table.sql)
-        con.execute("INSERT INTO bundle VALUES ('store.schema', ?)", [str(SCHEMA_VERSION)])
+            run(con, table.sql)
+        run(con, "INSERT INTO bundle VALUES ('store.schema', ?)", [str(SCHEMA_VERSION)])
         yield Writer(con)
-        con.execute("USE memory")
-        con.execute("DETACH store")
+        run(con, "USE memory")
+        run(con, "DETACH store")
         con.close()
         with part.open("rb") as f:
             os.fsync(f.fileno())

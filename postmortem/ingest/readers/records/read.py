@@ -161,7 +161,9 @@ def _read(records: Iterable[tuple[int, bytes | dict[str, Any] | Exception]]) -> 
                 kind, row, extra = decoder.convert(_nested(record))
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as e:
             text = record if isinstance(record, bytes) else b""
-            yield Reject(number, " ".join(str(e).split()), text[: TEXT * 4].decode("utf-8", "replace").rstrip("\n")[:TEXT])
+            yield Reject(
+                number, " ".join(str(e).split()), text[: TEXT * 4].decode("utf-8", "replace").rstrip("\n")[:TEXT]
+            )
             continue
         parsed += 1
         into = columns[kind]

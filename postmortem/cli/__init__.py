@@ -1,0 +1,1 @@
+"""Words in, bytes out: the command ``postmortem``."""

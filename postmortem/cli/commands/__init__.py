@@ -1,0 +1,1 @@
+"""One module a command, each with ``COMMAND``; its docstring is its help."""

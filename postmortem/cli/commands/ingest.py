@@ -1,0 +1,65 @@
+"""Read a bundle into its store and say what was read.
+
+The bundle itself is only read. A store that is still fresh is read again here all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from postmortem.cli import stderr, stdout
+from postmortem.cli.command import Command, bundle_arguments
+from postmortem.cli.stderr import Exit
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    bundle_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _run(args: Namespace) -> int:
+    from postmortem.api import Incident
+    from postmortem.ingest.cache import store_of
+
+    start = time.perf_counter()
+    progress = stderr.Progress()
+    try:
+        place = Path(args.store) if args.store else None
+        store = store_of(Path(args.bundle), place, args.keep_environment, progress, fresh=True)
+    finally:
+        progress.done()
+    seconds = time.perf_counter() - start
+    with Incident(Path(args.bundle), store) as incident:
+        sources = incident.catalogue.rows("sources")
+        rejects = sum(s["rejected"] for s in sources)
+        if args.json:
+            import msgspec
+
+            keys = ("path", "kind", "bytes", "sha256", "rows", "rejected", "ignored", "first_ns", "last_ns")
+            keys += ("rank", "replica", "seconds", "error")
+            answer = {
+                "schema": "postmortem.ingest/1",
+                "store": str(store),
+                "sources": [{k: s[k] for k in keys} for s in sources],
+                "rejects": rejects,
+                "seconds": round(seconds, 3),
+            }
+            stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=1) + b"\n")
+            return Exit.ANSWER
+        from postmortem.render.formats import format_named
+
+        shown = ["path", "kind", "rows", "rejected", "ignored", "replica", "rank", "error"]
+        frame = incident.sources.select(shown)
+        stdout.write(format_named("table").write(frame))
+        for s in sources:
+            if s["error"]:
+                stderr.note(f"{s['path']}: {s['error']}")
+        if rejects:
+            stderr.note(f"{rejects} records could not be read: postmortem query {args.bundle} rejects")
+        stderr.note(f"store: {store}")
+    return Exit.ANSWER
+
+
+COMMAND = Command("ingest", __doc__ or "", _arguments, _run)

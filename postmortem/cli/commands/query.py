@@ -1,0 +1,54 @@
+"""Ask a question: a query of the library by name, or one's own read-only SQL.
+
+Without NAME: the list of queries.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from postmortem.base.errors import UsageError
+from postmortem.cli import stderr, stdout
+from postmortem.cli.command import Command, bundle_arguments, opened
+from postmortem.cli.stderr import Exit
+
+FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    bundle_arguments(parser)
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a query's name")
+    parser.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
+    parser.add_argument("--sql", metavar="TEXT", help="one's own SELECT over the store's tables")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="(default: table)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of stdout")
+
+
+def _run(args: Namespace) -> int:
+    from postmortem.render.formats import format_named
+
+    if args.name and args.sql:
+        raise UsageError("query", "takes NAME or --sql, not both")
+    if args.param and not args.name:
+        raise UsageError("--param", "belongs to a NAME")
+    params = {}
+    for pair in args.param:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--param {pair}", "wants K=V")
+        params[key] = value
+    with opened(args) as incident:
+        if args.sql:
+            frame = incident.sql(args.sql)
+        elif args.name:
+            frame = incident.query(args.name, **params)
+            if frame.is_empty():
+                for missing in incident.catalogue.absent(args.name):
+                    stderr.note(missing)
+        else:
+            frame = incident.queries
+        stdout.write(format_named(args.format).write(frame), args.output)
+    return Exit.ANSWER
+
+
+COMMAND = Command("query", __doc__ or "", _arguments, _run)

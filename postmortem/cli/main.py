@@ -1,0 +1,50 @@
+"""The parser, from the commands that stand in commands/; errors become one line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+import postmortem
+import postmortem.cli.commands as package
+from postmortem.base.errors import PostmortemError
+from postmortem.base.rooms import rooms
+from postmortem.cli import stderr
+from postmortem.cli.command import Command
+from postmortem.cli.stderr import Exit
+
+
+def parser() -> ArgumentParser:
+    """The whole command line."""
+    top = ArgumentParser(
+        prog="postmortem",
+        description="Why an LLM inference cluster gave two answers to one request: link by link, with the evidence.",
+        epilog="Exit codes: 0 an answer, 1 no answer can be given, 2 wrong usage, 130 interrupted.",
+    )
+    top.add_argument("--version", action="version", version=f"postmortem {postmortem.__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, command in rooms(package, "COMMAND", Command).items():
+        first = command.help.strip().splitlines()[0]
+        sub = commands.add_parser(name, help=first[0].lower() + first[1:].rstrip("."), description=command.help)
+        command.arguments(sub)
+        sub.set_defaults(run=command.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code."""
+    try:
+        args = parser().parse_args(argv)
+        return int(args.run(args))
+    except PostmortemError as e:
+        stderr.error(str(e))
+        return e.exit_code
+    except KeyboardInterrupt:
+        stderr.error("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.ANSWER

@@ -1,0 +1,42 @@
+"""The only writer of stdout: data, as bytes, to the terminal, a pipe or a file (``-o``)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from postmortem.base.errors import OutputError
+
+
+def write(data: bytes, path: str | None = None) -> None:
+    """Write an answer whole; to ``path`` under a temporary name first. Raises OutputError."""
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as f:
+            f.write(data)
+        part = Path(f.name)
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(target)
+    except OSError as e:
+        raise OutputError(str(target), e.strerror or str(e), "choose another place with -o") from e
+
+
+def width() -> int:
+    """Columns of the terminal: 80 where there is none, or COLUMNS says otherwise."""
+    import shutil
+
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def colour() -> bool:
+    """Whether stdout takes colour: a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
