@@ -1,0 +1,18 @@
+"""Nsight Systems exports in SQLite, from about 2020 (no version) to 2026 (schema 3.25).
+
+Tables and columns are probed, never assumed: a table exists only if it has rows, and names
+and columns change with the exporter's version. Times stay as recorded, ns since session start.
+"""
+
+from __future__ import annotations
+
+from postmortem.ingest.reader import Reader
+from postmortem.ingest.readers.nsys_sqlite.evidence import sniff
+from postmortem.ingest.readers.nsys_sqlite.read import read
+
+READER = Reader(
+    name="nsys_sqlite",
+    says="Nsight Systems export in SQLite (nsys export --type sqlite)",
+    sniff=sniff,
+    read=read,
+)

@@ -1,0 +1,165 @@
+"""The one seam between SQLite and Arrow: a table's columns as record batches.
+
+SQLite types values, not columns: a batch is built in one go where every value fits its
+column, and value by value where one does not, so that the record that is off, and only
+that, becomes a reject.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from postmortem.ingest.reader import Reject
+from postmortem.ingest.readers.nsys_sqlite.evidence import Database
+
+BATCH_ROWS = 122_880  # a row group of DuckDB: smaller batches make it seal smaller groups
+SHOWN = 200  # characters of a value shown in a reject
+
+Kind = Literal["int", "real", "text"]
+ARROW = {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}
+_PYTHON: dict[str, tuple[type, ...]] = {"int": (int,), "real": (float, int), "text": (bytes,)}
+_WORD: dict[type, str] = {int: "integer", float: "real", bytes: "text"}
+_WANTED = {"int": "an integer", "real": "a number", "text": "text"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column asked for: where ``required``, a record without a value is a reject."""
+
+    name: str
+    kind: Kind = "int"
+    required: bool = False
+
+
+@dataclass
+class Ledger:
+    """What became of the rows: read, rejected, lost; drained by ``take``."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    mended: int = 0  # texts that were no UTF-8, kept with U+FFFD
+    dangling: int = 0  # ids of strings that the export lacks
+
+    def take(self) -> list[Reject]:
+        """The rejects since the last call."""
+        taken, self.rejects = self.rejects, []
+        return taken
+
+
+def rows(
+    db: Database, table: str, columns: Sequence[Column], ledger: Ledger, where: str = ""
+) -> Iterator[pa.RecordBatch]:
+    """The table's rows by rowid, as ``_rowid`` and the columns asked for.
+
+    A column that this export lacks is all NULL; a table that it lacks gives no batch. A
+    damaged page ends the table: ``ledger.damaged`` says where.
+    """
+    if table not in db.tables:
+        return
+    have = db.tables[table]
+    present = [c for c in columns if c.name in have]
+    rowid = "0" if table in db.without_rowid else "rowid"
+    sql = f"SELECT {', '.join([rowid, *(_quoted(c.name) for c in present)])} FROM {_quoted(table)} NOT INDEXED"
+    sql += f" WHERE {where}" if where else ""
+    sql += "" if table in db.without_rowid else " ORDER BY rowid"
+    last, count = None, 0
+    try:
+        cursor = db.con.execute(sql)
+        while raw := cursor.fetchmany(BATCH_ROWS):
+            count += len(raw)
+            batch = _batch(table, raw, columns, present, ledger)
+            if table not in db.without_rowid:
+                ids = batch.column(0).to_numpy()
+                if len(ids) and ((last is not None and ids[0] <= last) or (np.diff(ids) <= 0).any()):
+                    raise sqlite3.DatabaseError("its rows are out of order")
+                last = int(ids[-1]) if len(ids) else last
+            yield _required(table, batch, columns, ledger)
+    except sqlite3.Error as e:
+        ledger.damaged[table] = str(e)
+        place = 0 if last is None else last
+        ledger.rejects.append(Reject(place, f"{table}: {e}; the rows after this one are lost"))
+    ledger.rows[table] += count
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _batch(
+    table: str, raw: list[tuple[Any, ...]], columns: Sequence[Column], present: Sequence[Column], ledger: Ledger
+) -> pa.RecordBatch:
+    by_column = list(zip(*raw, strict=True))
+    try:
+        arrays = {
+            c.name: _array(values, c.kind) for c, values in zip(present, by_column[1:], strict=True)
+        }
+        ids = pa.array(by_column[0], pa.int64())
+    except (pa.ArrowException, TypeError, UnicodeDecodeError, OverflowError):
+        good = []
+        for record in raw:
+            bad = next((i for i, c in enumerate(present, 1) if not _fits(record[i], c.kind)), None)
+            if bad is None:
+                good.append(record)
+            else:
+                column, value = present[bad - 1], record[bad]
+                found = _WORD.get(type(value), type(value).__name__)
+                reason = f"{table}.{column.name}: {found} where {_WANTED[column.kind]} belongs"
+                ledger.rejects.append(Reject(int(record[0]), reason, repr(value)[:SHOWN]))
+        by_column = list(zip(*good, strict=True)) or [() for _ in range(len(present) + 1)]
+        ids = pa.array(by_column[0], pa.int64())
+        arrays = {c.name: _mended(v, c.kind, ledger) for c, v in zip(present, by_column[1:], strict=True)}
+    every = [arrays.get(c.name, pa.nulls(len(ids), ARROW[c.kind])) for c in columns]
+    return pa.RecordBatch.from_arrays([ids, *every], names=["_rowid", *(c.name for c in columns)])
+
+
+def _array(values: Sequence[Any], kind: Kind) -> pa.Array:
+    if kind == "text":
+        return pa.array(values, pa.binary()).cast(pa.string())
+    return pa.array(values, ARROW[kind])
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    return value is None or isinstance(value, _PYTHON[kind])
+
+
+def _mended(values: Sequence[Any], kind: Kind, ledger: Ledger) -> pa.Array:
+    if kind != "text":
+        return pa.array(values, ARROW[kind])
+    texts = [None if v is None else v.decode("utf-8", "replace") for v in values]
+    ledger.mended += sum(1 for v, t in zip(values, texts, strict=True) if t is not None and t.encode() != v)
+    return pa.array(texts, pa.string())
+
+
+def _required(table: str, batch: pa.RecordBatch, columns: Sequence[Column], ledger: Ledger) -> pa.RecordBatch:
+    for column in columns:
+        if column.required and batch.column(column.name).null_count:
+            missing = batch.filter(pc.is_null(batch.column(column.name)))
+            reason = f"{table}.{column.name}: has no value"
+            ledger.rejects += [Reject(i, reason) for i in missing.column("_rowid").to_pylist()]
+            batch = batch.filter(pc.is_valid(batch.column(column.name)))
+    return batch
+
+
+def checked_times(table: str, batch: pa.RecordBatch, start: str, end: str | None, ledger: Ledger) -> pa.RecordBatch:
+    """The batch without records whose times cannot be: reversed, or beyond what 64 bits can sum."""
+    limit = 1 << 61  # 73 years in ns: the sum of a session's start (UTC), a time and an offset still fits
+    late = pc.or_(pc.greater(batch.column(start), limit), pc.less(batch.column(start), -limit))
+    bad = pc.fill_null(late, True)
+    if end is not None:
+        beyond = pc.or_(pc.greater(batch.column(end), limit), pc.less(batch.column(end), batch.column(start)))
+        bad = pc.or_(bad, pc.fill_null(beyond, False))
+    if pc.any(bad).as_py():
+        for record in batch.filter(bad).to_pylist():
+            times = f"{start}={record[start]}" + (f" {end}={record[end]}" if end else "")
+            ledger.rejects.append(Reject(record["_rowid"], f"{table}: impossible times", times))
+        batch = batch.filter(pc.invert(bad))
+    return batch

@@ -1,0 +1,15 @@
+-- one row a launch of a whole CUDA graph, whose kernels are not recorded
+-- record: nsys profile --cuda-graph-trace=graph (node records the kernels instead)
+CREATE TABLE graph_launches (
+    source_id        INTEGER NOT NULL, -- file
+    start_ns         BIGINT NOT NULL,  -- start, ns since session start
+    end_ns           BIGINT NOT NULL,  -- end, ns since session start
+    device_id        BIGINT,           -- CUDA ordinal within its process; gpu_devices maps it to the GPU
+    context_id       BIGINT,           -- CUDA context, unique within its process
+    green_context_id BIGINT,           -- green context; NULL where none or not recorded
+    stream_id        BIGINT,           -- stream, unique within its context
+    correlation_id   BIGINT,           -- number of the launching call, unique within its process
+    global_pid       BIGINT,           -- process: machine, pid, zeros (bits 48+, 24-47, 0-23)
+    graph_id         BIGINT,           -- CUDA graph
+    graph_exec_id    BIGINT            -- executable graph
+);
