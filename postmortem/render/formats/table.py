@@ -1,0 +1,74 @@
+"""A table for people: figures right-aligned; where it is too wide, one block a row.
+
+Nothing is cut: long text is folded, and characters that would steer the terminal are written
+out.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+from rich import box
+from rich.cells import cell_len
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from postmortem.render.format import Format, Look, is_figure, rows, text
+from postmortem.render.terminal import written
+from postmortem.render.words import visible
+
+#: A text column may be folded to this width before the table is given up for blocks.
+_NARROWEST = 20
+_GAP = 3
+
+
+def write(frame: pl.DataFrame, look: Look) -> bytes:
+    """The rows as a table, or as blocks of ``column value`` where it would not fit."""
+    if not frame.columns:
+        return b"no columns\n"
+    cells = [[visible(text(value)) for value in row.values()] for row in rows(frame)]
+    if not cells:
+        return written(Text(f"no rows ({', '.join(map(visible, frame.columns))})"), look).encode()
+    figures = [is_figure(dtype) for dtype in frame.dtypes]
+    names = [visible(name) for name in frame.columns]
+    widths = [max(cell_len(name), *(cell_len(row[i]) for row in cells)) for i, name in enumerate(names)]
+    least = [
+        width if figure else max(cell_len(name), min(width, _NARROWEST))
+        for width, figure, name in zip(widths, figures, names, strict=True)
+    ]
+    if sum(least) + _GAP * len(least) <= look.width:
+        return written(_table(names, figures, widths, cells), look).encode()
+    return _blocks(names, cells, look).encode()
+
+
+def _table(names: list[str], figures: list[bool], widths: list[int], cells: list[list[str]]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, figure, width in zip(names, figures, widths, strict=True):
+        table.add_column(
+            Text(name, style="bold"),
+            justify="right" if figure else "left",
+            overflow="fold",
+            no_wrap=figure,
+            min_width=width if figure else None,
+        )
+    for row in cells:
+        table.add_row(*(Text(value) for value in row))
+    return table
+
+
+def _blocks(names: list[str], cells: list[list[str]], look: Look) -> str:
+    label = max(cell_len(name) for name in names)
+    parts = []
+    for number, row in enumerate(cells, 1):
+        grid = Table.grid(padding=(0, _GAP))
+        grid.add_column(min_width=label, style="bold")
+        grid.add_column(overflow="fold")
+        for name, value in zip(names, row, strict=True):
+            grid.add_row(Text(name), Text(value))
+        heading = f"row {number} of {len(cells)} "
+        rule = Text(heading + "─" * max(0, look.width - cell_len(heading)), style="dim")
+        parts += [written(rule, look), written(grid, look)]
+    return "".join(parts)
+
+
+FORMAT = Format("table", "for people to read", False, write)

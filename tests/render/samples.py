@@ -1,0 +1,329 @@
+"""Made-up chains and frames for the tests of render: plain, small, and hostile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from postmortem.chain.model import (
+    Alternative,
+    Chain,
+    Evidence,
+    Flip,
+    Grade,
+    Link,
+    Missing,
+    RootCause,
+    Test,
+    Verdict,
+)
+
+START = 1_793_613_600_000_000_000
+MS = 1_000_000
+#: Text that breaks out of HTML, script, attributes, terminals and reading order where it can.
+HOSTILE = "</script><script>window.broken=1</script>\"'<img src=x onerror=broken()>&\x1b[31m\u202ecod\x00"
+
+ONSET = 300
+END = 360
+FLIP = 352
+
+
+def at(iteration: int) -> int:
+    """The start of an iteration of the made-up incident, UTC epoch ns."""
+    return START + iteration * 10 * MS
+
+
+def _tests(holds: bool = True) -> tuple[Test, ...]:
+    return (
+        Test("order", True, "starts 6.2 ms ahead, clocks agree to 0.04 ms", 6.2, "ms", 6.1, 6.3),
+        Test("size", True, "1.9 ms against 0.7 ms, 14 MAD above the calm median", 14.0, "MAD"),
+        Test("specificity", holds, "none of 400 shifted windows shows as much", 0.0025, ""),
+        Test("mechanism", True, "same replica, rank and iterations 300 to 360"),
+        Test("counterfactual", None, "cannot be computed for this kind"),
+    )
+
+
+def links() -> tuple[Link, ...]:
+    """The canonical path: quant_stall on rank 1 to the flip."""
+    common = {"replica": "b", "tests": _tests()}
+    return (
+        Link(
+            "quant_stall",
+            "rank 1 spent 1.2 ms more than its calm median in dequantisation",
+            Grade.PROVEN,
+            rank=1,
+            start_ns=at(ONSET),
+            end_ns=at(END),
+            iteration=ONSET,
+            value=1.9,
+            baseline=0.7,
+            unit="ms",
+            p_value=0.0004,
+            evidence=(Evidence("rank_iterations", {"replica": "b", "rank": 1}, 60),),
+            **common,  # type: ignore[arg-type]
+        ),
+        Link(
+            "straggler_rank",
+            "rank 1 arrived last at 412 of 420 all-reduces",
+            Grade.PROVEN,
+            rank=1,
+            start_ns=at(ONSET) + 2 * MS,
+            end_ns=at(END),
+            iteration=ONSET,
+            value=0.98,
+            baseline=0.51,
+            unit="ratio",
+            p_value=0.0001,
+            evidence=(Evidence("collectives", {"replica": "b"}, 420),),
+            **common,  # type: ignore[arg-type]
+        ),
+        Link(
+            "collective_inflation",
+            "all-reduces took 2.0 times their calm median, nearly all of it waiting",
+            Grade.PROVEN,
+            start_ns=at(ONSET) + 3 * MS,
+            end_ns=at(END),
+            iteration=ONSET,
+            value=4.1,
+            baseline=2.05,
+            unit="ms",
+            evidence=(Evidence("collectives", {"replica": "b"}, 420),),
+            **common,  # type: ignore[arg-type]
+        ),
+        Link(
+            "batch_change",
+            "the scheduler cut the batch from 32 to 12",
+            Grade.SUPPORTED,
+            start_ns=at(ONSET + 20),
+            end_ns=at(END + 40),
+            iteration=ONSET + 20,
+            value=12.0,
+            baseline=32.0,
+            unit="sequences",
+            evidence=(Evidence("iterations", {"replica": "b"}, 60),),
+            **common,  # type: ignore[arg-type]
+        ),
+        Link(
+            "algo_churn",
+            "tactic gemv_splitk ran where the reference had gemm_tile8",
+            Grade.CIRCUMSTANTIAL,
+            start_ns=at(ONSET + 21),
+            end_ns=at(END + 40),
+            iteration=ONSET + 21,
+            evidence=(Evidence("request_steps", {"req_id": "r-17"}, 64),),
+            **common,  # type: ignore[arg-type]
+        ),
+        Link(
+            "token_flip",
+            "token 1187 instead of 903 at a margin within the noise between tactics",
+            Grade.PROVEN,
+            start_ns=at(FLIP),
+            end_ns=at(FLIP),
+            iteration=FLIP,
+            value=0.0021,
+            baseline=0.35,
+            unit="logits",
+            evidence=(Evidence("flips", {"req_id": "r-17"}, 1),),
+            **common,  # type: ignore[arg-type]
+        ),
+    )
+
+
+def chain() -> Chain:
+    """A whole chain, explained, with everything that a chain can hold."""
+    return Chain(
+        bundle="incident-2026-11-02",
+        req_id="r-17",
+        reference="r-3",
+        verdict=Verdict.EXPLAINED,
+        confidence=None,
+        flip=Flip(41, True, 1187, 903, 0.0021, FLIP, "b", at(FLIP)),
+        root_cause=RootCause("quant_stall", 1, "b", at(ONSET), at(END)),
+        links=links(),
+        contributing=(RootCause("load_surge", None, "b", at(280), at(400)),),
+        alternatives=(
+            Alternative("fabric_congestion", "ranks other than 1 show no slower transfer: 0.98x"),
+            Alternative("slow_gpu", "rank 1's other kernels ran at their calm pace: 1.01x"),
+        ),
+        missing=(Missing("whether rank 1's clocks dropped", "GPU metrics: nsys --gpu-metrics-device=all"),),
+        narrative=(
+            "Rank 1's dequantisation stall made all-reduces 2.0x slower for 60 iterations; the "
+            "scheduler cut the batch from 32 to 12; the smaller batch ran another tactic, and "
+            "token 41 of r-17 flipped at a margin of 0.0021."
+        ),
+    )
+
+
+def empty_chain() -> Chain:
+    """A chain with nothing found: no reference, no flip, no link."""
+    return Chain("calm", "r-1", None, Verdict.NO_REFERENCE, None, None, None, (), (), (), (), "")
+
+
+def hostile_chain() -> Chain:
+    """A chain whose every text is hostile."""
+    base = chain()
+    link = replace(
+        base.links[0],
+        kind=HOSTILE,
+        summary=HOSTILE,
+        replica=HOSTILE,
+        unit=HOSTILE,
+        tests=(Test(HOSTILE, True, HOSTILE, 1.0, HOSTILE),),
+        evidence=(Evidence(HOSTILE, {HOSTILE: HOSTILE}, 1),),
+    )
+    return replace(
+        base,
+        bundle=HOSTILE,
+        req_id=HOSTILE,
+        reference=HOSTILE,
+        links=(link, *base.links[1:]),
+        alternatives=(Alternative(HOSTILE, HOSTILE),),
+        contributing=(RootCause(HOSTILE, None, HOSTILE, None, None),),
+        missing=(Missing(HOSTILE, HOSTILE),),
+        narrative=HOSTILE,
+    )
+
+
+def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:
+    """The catalogue's frames for the made-up incident, by query name; ``text`` poisons names."""
+    rng = np.random.default_rng(7)
+    replica = text or "b"
+    its, rank_its, colls = [], [], []
+    t = START
+    for n in range(iterations):
+        bad = ONSET <= n < END
+        batch = 32 if n < ONSET + 20 or n > END + 40 else 12
+        late = 5.0 if bad else 0.2
+        compute = (3.0 + batch / 12) + rng.normal(0, 0.1, ranks)
+        stall = np.zeros(ranks)
+        stall[min(1, ranks - 1)] = late + rng.exponential(0.1)
+        busy = compute + stall
+        last = float(busy.max())
+        transfer = 0.9 + float(rng.exponential(0.05))
+        total = last + transfer + 0.3
+        end = t + int(total * MS)
+        for rank in range(ranks):
+            rank_its.append(
+                {
+                    "replica": replica,
+                    "rank": rank,
+                    "iteration": n,
+                    "start_ns": t,
+                    "end_ns": end,
+                    "compute_ns": int(busy[rank] * MS),
+                    "comm_ns": int(transfer * MS),
+                    "sync_ns": int((last - busy[rank]) * MS),
+                    "idle_ns": int(0.3 * MS),
+                }
+            )
+        for seq in range(3):
+            first = t + int(float(busy.min()) * MS * (seq + 1) / 3)
+            spread = int((last - float(busy.min())) * MS / 3)
+            colls.append(
+                {
+                    "replica": replica,
+                    "comm": "0x1",
+                    "seq": n * 3 + seq,
+                    "op": text or "AllReduce",
+                    "bytes": 16384,
+                    "ranks": ranks,
+                    "first_arrival_ns": first,
+                    "last_arrival_ns": first + spread,
+                    "end_ns": first + spread + int(transfer * MS / 3),
+                    "wait_ns": spread,
+                    "transfer_ns": int(transfer * MS / 3),
+                    "straggler_rank": int(busy.argmax()),
+                    "source": "nvtx",
+                }
+            )
+        its.append(
+            {
+                "replica": replica,
+                "iteration": n,
+                "start_ns": t,
+                "end_ns": end,
+                "gpu_ms": total,
+                "comm_ms": transfer + last - float(busy.mean()),
+                "sync_ms": last - float(busy.mean()),
+                "batch_size": batch,
+                "requests": batch,
+                "queue_ms": 40.0 if bad else 1.0,
+                "vram_free_mb": 4000.0,
+                "workspace_free_mb": 64.0,
+                "kv_pool_total_mb": 8000.0,
+                "isr_pinned_mb": None,
+                "ckpt_pinned_mb": None,
+                "algo_id": text or ("gemm_tile8" if batch == 32 else f"gemv_split{n % 3}"),
+                "dequant_cycles": 9 if bad else 2,
+            }
+        )
+        t = end
+    starts = [row["start_ns"] for row in its]
+    first_step = max(0, min(FLIP, iterations - 1) - 41)
+    steps = [
+        {
+            "req_id": text or req,
+            "step": s,
+            "iteration": first_step + s,
+            "ts_ns": starts[min(first_step + s, iterations - 1)],
+            "replica": replica,
+            "batch_size": 32,
+            "algo_id": text or its[min(first_step + s, iterations - 1)]["algo_id"],
+            "token_id": 1000 + s,
+            "margin": 0.0021 if s == 41 else float(rng.lognormal(-1.5, 0.9)),
+        }
+        for req in ("r-17", "r-3")
+        for s in range(64)
+        if first_step + s < iterations
+    ]
+    flips = [
+        {
+            "req_id": text or "r-17",
+            "reference": "r-3",
+            "step": 41,
+            "token_id": 1187,
+            "reference_token_id": 903,
+            "margin": 0.0021,
+            "replica": replica,
+            "iteration": min(FLIP, iterations - 1),
+            "ts_ns": starts[min(FLIP, iterations - 1)],
+        },
+        {
+            "req_id": "r-22",
+            "reference": "r-4",
+            "step": 12,
+            "token_id": 11,
+            "reference_token_id": 12,
+            "margin": 0.012,
+            "replica": replica,
+            "iteration": min(340, iterations - 1),
+            "ts_ns": starts[min(340, iterations - 1)],
+        },
+    ]
+    sources = [
+        {
+            "path": text or "s.jsonl",
+            "kind": "s_records",
+            "bytes": 120_000,
+            "sha256": "ab" * 32,
+            "rows": 5000,
+            "rejected": 1,
+            "ignored": 0,
+            "first_ns": START,
+            "last_ns": t,
+            "rank": None,
+            "replica": replica,
+        }
+    ]
+    rejects = [{"path": "s.jsonl", "place": "line 12", "reason": text or "torn", "text": text or "{"}]
+    return {
+        "iterations": pl.DataFrame(its, infer_schema_length=None),
+        "rank_iterations": pl.DataFrame(rank_its),
+        "collectives": pl.DataFrame(colls),
+        "request_steps": pl.DataFrame(steps),
+        "flips": pl.DataFrame(flips),
+        "sources": pl.DataFrame(sources),
+        "rejects": pl.DataFrame(rejects),
+    }
