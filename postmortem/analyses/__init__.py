@@ -1,0 +1,1 @@
+"""Frames in, figures out: no files, no plots."""

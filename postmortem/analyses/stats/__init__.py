@@ -1,0 +1,1 @@
+"""Robust statistics on numpy arrays. scipy.stats is not imported: it costs ten chains (0.65 s)."""

@@ -1,0 +1,18 @@
+-- One row a replica, rank and iteration: that rank's own record of it (s records with a rank).
+-- Records of single requests of that rank and iteration are taken together: times and memory are the
+-- rank's, the same in each; counts of evicted blocks and recomputed tokens are added up only where
+-- no record without a request gives the rank's own figure.
+CREATE VIEW rank_states AS
+SELECT replica, rank, iteration,
+       min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms, max(sync_ms) AS sync_ms,
+       max(batch_size) AS batch_size, min(vram_free_mb) AS vram_free_mb,
+       min(workspace_free_mb) AS workspace_free_mb, max(kv_pool_total_mb) AS kv_pool_total_mb,
+       max(isr_pinned_mb) AS isr_pinned_mb, max(ckpt_pinned_mb) AS ckpt_pinned_mb,
+       coalesce(max(kv_evicted_blocks) FILTER (WHERE req_id IS NULL), sum(kv_evicted_blocks)) AS kv_evicted_blocks,
+       coalesce(max(recompute_tokens) FILTER (WHERE req_id IS NULL), sum(recompute_tokens)) AS recompute_tokens,
+       bool_or(paging_on) AS paging_on, max(dequant_cycles) AS dequant_cycles, max(queue_p95_ms) AS queue_p95_ms,
+       min(algo_id) AS algo_id, min(expected_algo_id) AS expected_algo_id, min(fallback_reason) AS fallback_reason,
+       min(precision_path) AS precision_path, max(isolation_mode) AS isolation_mode
+FROM s_records
+WHERE rank IS NOT NULL AND iteration IS NOT NULL AND replica IS NOT NULL
+GROUP BY replica, rank, iteration

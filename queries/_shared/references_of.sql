@@ -1,0 +1,36 @@
+-- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
+-- One row a request of a replay group that decodes greedily and has another member: its reference.
+-- The calmest comes first: fewest steps outside the regime normal; then the replica whose iterations
+-- spread least (p95 of the step time over its median); then the member with whose tokens most agree;
+-- then the earliest. The reference itself has none.
+CREATE VIEW references_of AS
+WITH members AS (
+    SELECT req_id, replica, admitted_ns, effective_text_sha256, decode_key
+    FROM request_keys
+    WHERE greedy AND effective_text_sha256 IS NOT NULL
+), told AS (
+    SELECT s.req_id, count(*) FILTER (WHERE g.regime <> 'normal') AS strained,
+           hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
+    FROM steps AS s
+    LEFT JOIN step_regimes AS g ON g.req_id = s.req_id AND g.step = s.step
+    GROUP BY s.req_id
+), spread AS (
+    SELECT replica, quantile_cont(gpu_ms, 0.95) / nullif(median(gpu_ms), 0) AS spread
+    FROM steps
+    GROUP BY replica
+), ranked AS (
+    SELECT m.*, count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key) AS size,
+           row_number() OVER (
+               PARTITION BY m.effective_text_sha256, m.decode_key
+               ORDER BY t.strained, p.spread NULLS LAST,
+                        count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) DESC,
+                        coalesce(m.admitted_ns, t.first_ns) NULLS LAST, m.req_id
+           ) AS place
+    FROM members AS m
+    JOIN told AS t ON t.req_id = m.req_id
+    LEFT JOIN spread AS p ON p.replica = m.replica
+)
+SELECT r.req_id, f.req_id AS reference
+FROM ranked AS r
+JOIN ranked AS f ON f.effective_text_sha256 = r.effective_text_sha256 AND f.decode_key = r.decode_key AND f.place = 1
+WHERE r.place > 1
