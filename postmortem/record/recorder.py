@@ -1,0 +1,245 @@
+"""The recorder: x and s records to JSON Lines, through a bounded queue.
+
+Units, as everywhere in a bundle: ``*_ns`` UTC epoch nanoseconds, ``*_ms``
+milliseconds, ``*_mb`` MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from postmortem.record.nvtx_ranges import Ranges, _NoRange, _Range
+
+QUEUE_SIZE = 65_536  # records; at some 600 bytes each about 40 MB, minutes of a busy engine
+FLUSH_EVERY_S = 0.25  # seconds; a crash loses at most so much
+
+
+class Recorder:
+    """Write records of one process (a rank, or the engine) below ``directory``.
+
+    Files: ``x<suffix>.jsonl`` and ``s<suffix>.jsonl``, where the suffix is
+    ``_rank<N>`` if ``rank`` is given. ``replica`` is put on every record and
+    ``rank`` on every s record that doesn't carry its own; ``rank=None`` in a
+    call makes it the engine's own view. Fields that are None are left out.
+
+    With ``background=True`` a thread of its own writes every ``flush_every_s``
+    seconds. With ``background=False`` nothing is written before the caller
+    says ``flush()`` or ``close()``: for servers that own every microsecond of
+    a core.
+
+    Nothing here raises into the server. A record that finds the queue full is
+    dropped and counted; a record or a file that cannot be written counts as an
+    error. Both counts are themselves recorded, whenever they have grown and
+    once at the end, as a line
+    ``{"record": "recorder", replica, rank, written, dropped, errors, started_ns, ended_ns}``
+    with counts since the start; the last such line of a file holds.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        replica: str | None = None,
+        rank: int | None = None,
+        queue_size: int = QUEUE_SIZE,
+        background: bool = True,
+        flush_every_s: float = FLUSH_EVERY_S,
+        ranges: bool | None = None,
+    ) -> None:
+        self.replica = replica
+        self.rank = rank
+        self.written = 0
+        self.dropped = 0
+        self.errors = 0
+        self.started_ns = time.time_ns()
+        self._directory = Path(directory)
+        self._suffix = "" if rank is None else f"_rank{rank}"
+        self._queue: deque[tuple[str, dict[str, Any]]] = deque()
+        self._queue_size = queue_size
+        self._files: dict[str, IO[str]] = {}
+        self._told = (0, 0)
+        self._closed = False
+        self._io = threading.Lock()
+        self._count = threading.Lock()
+        self._wake = threading.Event()
+        self._ranges = Ranges(ranges)
+        self._thread: threading.Thread | None = None
+        if background:
+            self._thread = threading.Thread(
+                target=self._run, args=(flush_every_s,), name="postmortem-recorder", daemon=True
+            )
+            self._thread.start()
+
+    # -- records ---------------------------------------------------------------
+
+    def x(self, **fields: Any) -> None:
+        """Record what the model really saw for one request; once a request, at admission."""
+        self._put("x", fields)
+
+    def s(self, **fields: Any) -> None:
+        """Record which plan ran, under what pressure: once a request and step, or once a rank and iteration."""
+        self._put("s", fields)
+
+    def _put(self, kind: str, fields: dict[str, Any]) -> None:
+        if self._closed or len(self._queue) >= self._queue_size:
+            with self._count:
+                self.dropped += 1
+            return
+        self._queue.append((kind, fields))
+
+    # -- ranges ----------------------------------------------------------------
+
+    def range(self, kind: str, **keys: object) -> _Range | _NoRange:
+        """An NVTX range ``kind key=value …`` as long as the ``with`` block; nests per thread."""
+        return self._ranges.range(kind, keys)
+
+    def mark(self, kind: str, **keys: object) -> None:
+        """An NVTX mark ``kind key=value …``: an instant."""
+        self._ranges.mark(kind, keys)
+
+    def begin(self, kind: str, **keys: object) -> object:
+        """Open an NVTX range that outlasts a block (a pin); hand the result to ``end``."""
+        return self._ranges.begin(kind, keys)
+
+    def end(self, handle: object) -> None:
+        """Close the range that ``begin`` opened."""
+        self._ranges.end(handle)
+
+    # -- writing ---------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what is queued; returns when it is handed to the operating system."""
+        with self._io:
+            self._drain()
+            self._tell_losses()
+            for file in self._files.values():
+                self._guarded_flush(file)
+
+    def close(self) -> None:
+        """Write what is queued and the last count, then close; further records count as dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            self._wake.set()
+            self._thread.join()
+        with self._io:
+            self._drain()
+            self._tell(ended_ns=time.time_ns())
+            for file in self._files.values():
+                try:
+                    file.close()
+                except OSError:
+                    self._failed()
+            self._files.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, every_s: float) -> None:
+        while not self._wake.wait(every_s):
+            self.flush()
+
+    def _drain(self) -> None:
+        for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
+            kind, fields = self._queue.popleft()
+            try:
+                line = self._line(kind, fields)
+            except (TypeError, ValueError, RecursionError, RuntimeError):  # not JSON, or changed while written
+                self._failed()
+                continue
+            if self._write(kind, line):
+                self.written += 1
+
+    def _line(self, kind: str, fields: dict[str, Any]) -> str:
+        record: dict[str, Any] = {"record": kind}
+        if self.replica is not None:
+            record["replica"] = self.replica
+        if kind == "s" and self.rank is not None:
+            record["rank"] = self.rank
+        record.update(fields)
+        record = {key: value for key, value in record.items() if value is not None}
+        try:
+            return _dumps(record)
+        except ValueError:  # NaN and infinities are no JSON: such a value is unknown
+            return _dumps(_finite(record))
+
+    def _write(self, kind: str, line: str) -> bool:
+        try:
+            file = self._files.get(kind)
+            if file is None:
+                self._directory.mkdir(parents=True, exist_ok=True)
+                path = self._directory / f"{kind}{self._suffix}.jsonl"
+                file = self._files[kind] = path.open("a", encoding="utf-8")
+            file.write(line + "\n")
+        except (OSError, ValueError):  # ValueError: a lone surrogate, or a closed file
+            self._failed()
+            return False
+        return True
+
+    def _guarded_flush(self, file: IO[str]) -> None:
+        try:
+            file.flush()
+        except (OSError, ValueError):
+            self._failed()
+
+    def _failed(self) -> None:
+        with self._count:
+            self.errors += 1
+
+    def _tell_losses(self) -> None:
+        now = (self.dropped, self.errors + self._ranges.errors)
+        if now != self._told:
+            self._told = now
+            self._tell(ended_ns=None)
+
+    def _tell(self, ended_ns: int | None) -> None:
+        kind = "s" if "s" in self._files or "x" not in self._files else "x"
+        account = {
+            "record": "recorder",
+            "replica": self.replica,
+            "rank": self.rank,
+            "written": self.written,
+            "dropped": self.dropped,
+            "errors": self.errors + self._ranges.errors,
+            "started_ns": self.started_ns,
+            "ended_ns": ended_ns,
+            "nvtx": "on" if self._ranges.on else self._ranges.off_because,
+        }
+        self._write(kind, _dumps(account))
+
+
+def _dumps(record: dict[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """A number of an array library as Python's own; anything else is not for a record."""
+    item = getattr(value, "item", None)
+    if callable(item):
+        return item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
