@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 #: What a cell can be once it is ready to be written.
-Cell: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
+Cell: TypeAlias = "bool | int | float | str | list[Any] | dict[str, Any] | None"
 
 _LARGEST = 2**63
 

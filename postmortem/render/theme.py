@@ -106,11 +106,9 @@ def css_variables(dark: bool) -> str:
 
 def dark_rules() -> str:
     """CSS that turns each light colour drawn in a chart's SVG into its dark counterpart."""
-    rules = []
-    for light, dark in _DARK.items():
-        for part in ("fill", "stroke"):
-            rules.append(f'.chart svg [{part}="{light}"]{{{part}:{dark}}}')
-    return "\n".join(rules)
+    return "\n".join(
+        f'.chart svg [{part}="{light}"]{{{part}:{dark}}}' for light, dark in _DARK.items() for part in ("fill", "stroke")
+    )
 
 
 def config() -> dict[str, Any]:
@@ -157,5 +155,5 @@ def config() -> dict[str, Any]:
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     """The chart with the one theme put on."""
-    themed_chart: alt.TopLevelMixin = chart.configure(**config())  # type: ignore[attr-defined]
+    themed_chart: alt.TopLevelMixin = chart.configure(**config())
     return themed_chart

@@ -90,8 +90,7 @@ def _link(link: Link, number: int, last: bool, look: Look) -> str:
         details.append(Text(visible(" · ".join(figures))))
     if link.tests:
         details.append(Text(visible(_tests(link)), style="dim"))
-    for evidence in link.evidence:
-        details.append(Text(f"see {visible(evidence_text(evidence))}", style="dim"))
+    details += [Text(f"see {visible(evidence_text(evidence))}", style="dim") for evidence in link.evidence]
     body = "".join(_folded(detail, look, "    " if last else "│   ") for detail in details)
     return written(line, look) + body + ("" if last else "▼\n")
 

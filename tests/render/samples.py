@@ -32,7 +32,8 @@ FLIP = 352
 
 def at(iteration: int) -> int:
     """The start of an iteration of the made-up incident, UTC epoch ns."""
-    return START + iteration * 10 * MS
+    late = min(max(iteration - ONSET, 0), END - ONSET)
+    return START + (iteration * 10 + late * 4) * MS
 
 
 def _tests(holds: bool = True) -> tuple[Test, ...]:
@@ -203,7 +204,8 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         last = float(busy.max())
         transfer = 0.9 + float(rng.exponential(0.05))
         total = last + transfer + 0.3
-        end = t + int(total * MS)
+        spare = 10.0 - total + (4.0 if bad else 0.0)
+        end = t + int((total + spare) * MS)
         for rank in range(ranks):
             rank_its.append(
                 {
@@ -215,7 +217,7 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
                     "compute_ns": int(busy[rank] * MS),
                     "comm_ns": int(transfer * MS),
                     "sync_ns": int((last - busy[rank]) * MS),
-                    "idle_ns": int(0.3 * MS),
+                    "idle_ns": int((0.3 + spare) * MS),
                 }
             )
         for seq in range(3):

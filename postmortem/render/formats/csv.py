@@ -16,11 +16,11 @@ def _field(value: Cell) -> str:
     return written
 
 
-def write(frame: pl.DataFrame, look: Look) -> bytes:
+def write(frame: pl.DataFrame, _look: Look) -> bytes:
     """A header and the rows, lines ended by LF, UTF-8."""
     lines = [",".join(_field(name) for name in frame.columns)]
     lines += [",".join(_field(value) for value in row.values()) for row in rows(frame)]
     return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
-FORMAT = Format("csv", "comma-separated, with a header", False, write)
+FORMAT = Format("csv", "comma-separated, with a header", binary=False, make=write)

@@ -8,7 +8,7 @@ import polars as pl
 from postmortem.render.format import Format, Look, rows
 
 
-def write(frame: pl.DataFrame, look: Look) -> bytes:
+def write(frame: pl.DataFrame, _look: Look) -> bytes:
     """The rows as an array of objects, one a line."""
     lines = [msgspec.json.encode(row) for row in rows(frame)]
     if not lines:
@@ -16,4 +16,4 @@ def write(frame: pl.DataFrame, look: Look) -> bytes:
     return b"[\n" + b",\n".join(lines) + b"\n]\n"
 
 
-FORMAT = Format("json", "one array of objects", False, write)
+FORMAT = Format("json", "one array of objects", binary=False, make=write)

@@ -8,9 +8,9 @@ import polars as pl
 from postmortem.render.format import Format, Look, rows
 
 
-def write(frame: pl.DataFrame, look: Look) -> bytes:
+def write(frame: pl.DataFrame, _look: Look) -> bytes:
     """The rows, each an object on its own line."""
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows(frame))
 
 
-FORMAT = Format("jsonl", "one JSON object a line", False, write)
+FORMAT = Format("jsonl", "one JSON object a line", binary=False, make=write)

@@ -71,4 +71,4 @@ def _blocks(names: list[str], cells: list[list[str]], look: Look) -> str:
     return "".join(parts)
 
 
-FORMAT = Format("table", "for people to read", False, write)
+FORMAT = Format("table", "for people to read", binary=False, make=write)

@@ -1,0 +1,78 @@
+"""The contract of a chart: a pure function from frames to a picture that answers one question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import altair as alt
+import polars as pl
+
+from postmortem.render.theme import themed
+from postmortem.render.words import visible
+
+#: Frames by name, as the catalogue gives them and ``render.frames`` prepares them.
+Frames: TypeAlias = Mapping[str, pl.DataFrame]
+#: For each frame the columns that are drawn, with their types.
+Wants: TypeAlias = Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart: its name, its title, the question that it answers, the columns it wants, how to build it."""
+
+    name: str
+    title: str
+    question: str
+    wants: Wants
+    build: Callable[[Frames], alt.TopLevelMixin]
+
+    def draw(self, frames: Frames) -> alt.TopLevelMixin:
+        """The chart with the theme on; frames that are absent count as empty ones."""
+        return themed(self.build({name: self.fitted(name, frames.get(name)) for name in self.wants}))
+
+    def fitted(self, name: str, frame: pl.DataFrame | None) -> pl.DataFrame:
+        """The frame with exactly the columns wanted, of the types wanted, its texts made visible."""
+        schema = self.wants[name]
+        if frame is None:
+            return pl.DataFrame(schema=dict(schema))
+        columns = [
+            (pl.col(c).cast(t, strict=False) if c in frame.columns else pl.lit(None, dtype=t).alias(c))
+            for c, t in schema.items()
+        ]
+        fitted = frame.select(columns)
+        texts = [c for c, t in schema.items() if t == pl.String]
+        shown = {
+            c: {text: visible(text) for text in fitted[c].drop_nulls().unique().to_list() if not text.isprintable()}
+            for c in texts
+        }
+        return fitted.with_columns(pl.col(c).replace(changes) for c, changes in shown.items() if changes)
+
+    def spec(self, frames: Frames) -> dict[str, Any]:
+        """The chart as Vega-Lite JSON, the same for the same frames."""
+        spec: dict[str, Any] = json.loads(self.draw(frames).to_json(validate=True))
+        return spec
+
+
+def values(frame: pl.DataFrame) -> alt.InlineData:
+    """The frame's rows as inline data; figures keep six decimals, NaN and infinities become null."""
+    floats = [c for c, t in frame.schema.items() if t.is_float()]
+    tidy = frame.with_columns(
+        pl.when(pl.col(c).is_finite()).then(pl.col(c).round(6)).otherwise(None).alias(c) for c in floats
+    )
+    return alt.InlineData(values=tidy.to_dicts())
+
+
+def cap(said: str) -> alt.TitleParams:
+    """A title that says what was left out of the drawing; an empty one where nothing was."""
+    return alt.Title("", subtitle=f"Cap: {said}." if said else "")
+
+
+def nothing(says: str, width: int, height: int = 60) -> alt.Chart:
+    """An empty picture that says why it is empty."""
+    frame = pl.DataFrame({"says": [says]})
+    return alt.Chart(values(frame)).mark_text(fontStyle="italic").encode(text="says:N").properties(
+        width=width, height=height
+    )

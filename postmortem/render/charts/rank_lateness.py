@@ -1,0 +1,73 @@
+"""Which rank kept the others waiting, and when: rank by iteration.
+
+Columns wanted: ``rank_iterations`` rank, iteration, start_ns, sync_ns (ns waited in the iteration's
+collectives). A rank's lateness in an iteration is what the rank that waited the most waited beyond
+it, in ms: the late rank itself hardly waits.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from postmortem.base.units import NS_PER_MS
+from postmortem.render.chart import Chart, Frames, cap, nothing, values
+from postmortem.render.theme import HEAT, LIT, WIDTH
+
+#: Cells along the iterations; each shows the largest lateness among its iterations.
+CELLS = 240
+#: More ranks than these are cut to the latest ones.
+MOST_RANKS = 64
+
+WANTS = {
+    "rank_iterations": {"rank": pl.Int64, "iteration": pl.Int64, "sync_ns": pl.Int64},
+    "links": {"kind": pl.String, "iteration": pl.Int64},
+}
+
+
+def build(frames: Frames) -> alt.LayerChart | alt.Chart:
+    """The heat map, the flip's iteration as a dashed line."""
+    rows = frames["rank_iterations"].drop_nulls()
+    if rows["rank"].n_unique() < 2:
+        return nothing("fewer than two ranks are recorded: none can be late", WIDTH)
+    late = rows.with_columns(
+        late=(pl.col("sync_ns").max().over("iteration") - pl.col("sync_ns")) / NS_PER_MS,
+    )
+    first, last = int(rows["iteration"].min()), int(rows["iteration"].max())  # type: ignore[arg-type]
+    per_cell = max(1, -(-(last - first + 1) // CELLS))
+    cells = (
+        late.with_columns(cell=(pl.col("iteration") - first) // per_cell * per_cell + first)
+        .sort(["late", "iteration"], descending=[True, False])
+        .unique(["rank", "cell"], keep="first", maintain_order=True)
+        .sort("rank", "cell")
+    )
+    worst = cells.group_by("rank").agg(pl.col("late").sum()).sort("late", "rank", descending=[True, False])
+    ranks = sorted(worst["rank"].head(MOST_RANKS).to_list())
+    drawn = cells.filter(pl.col("rank").is_in(ranks)).select(
+        "rank", "iteration", "late", x="cell", x2=pl.col("cell") + per_cell
+    )
+    said = [f"each cell the largest of {per_cell} iterations"] if per_cell > 1 else []
+    if worst.height > len(ranks):
+        said.append(f"the {len(ranks)} latest of {worst.height} ranks")
+    x = alt.X("x:Q", title="iteration", scale=alt.Scale(domain=[first, last + 1], nice=False), axis=alt.Axis(grid=False))
+    heat = (
+        alt.Chart(values(drawn))
+        .mark_rect()
+        .encode(
+            x=x,
+            x2="x2:Q",
+            y=alt.Y("rank:O", title="rank", sort=ranks),
+            color=alt.Color("late:Q", title="lateness (ms)", scale=alt.Scale(range=list(HEAT))),
+            tooltip=["rank:O", "iteration:Q", alt.Tooltip("late:Q", title="lateness (ms)", format=".3f")],
+        )
+    )
+    layers: list[alt.Chart] = [heat]
+    flip = frames["links"].filter(pl.col("kind") == "token_flip").drop_nulls("iteration").select(x="iteration")
+    if flip.height:
+        layers.append(alt.Chart(values(flip)).mark_rule(color=LIT, strokeDash=[3, 3]).encode(x=x))
+    return alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 18 * len(ranks)), title=cap("; ".join(said)))
+
+
+CHART = Chart(
+    "rank_lateness", "Lateness by rank", "Which rank kept the others waiting, and when?", WANTS, build
+)

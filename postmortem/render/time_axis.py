@@ -1,0 +1,92 @@
+"""What the charts over time share: the axis, the window drawn, the marks behind every lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import altair as alt
+import polars as pl
+
+from postmortem.base.units import NS_PER_S, date_text
+from postmortem.render.chart import values
+from postmortem.render.theme import LIT, SHADE, SMALL, WIDTH
+
+#: Room at the left of every lane for its name.
+GUTTER = 168
+
+
+@dataclass(frozen=True)
+class Span:
+    """The stretch of time that is drawn, UTC epoch ns."""
+
+    start_ns: int
+    end_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length in seconds."""
+        return max((self.end_ns - self.start_ns) / NS_PER_S, 1e-6)
+
+    def since(self, column: str) -> pl.Expr:
+        """A column of UTC epoch ns as seconds since the span's start."""
+        return (pl.col(column) - self.start_ns) / NS_PER_S
+
+    def axis_title(self) -> str:
+        """What the time axis is called, its unit and origin."""
+        return f"seconds since {date_text(self.start_ns)}"
+
+
+def within(frame: pl.DataFrame, span: Span, start: str, end: str | None = None) -> pl.DataFrame:
+    """The rows that touch the span."""
+    return frame.filter((pl.col(end or start) >= span.start_ns) & (pl.col(start) <= span.end_ns))
+
+
+def time_x(span: Span, field: str = "t", last: bool = False) -> alt.X:
+    """The shared time axis; only the last lane shows its labels."""
+    axis = alt.Axis(title=span.axis_title() if last else None, labels=last, ticks=last, grid=True, tickCount=10)
+    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, round(span.seconds, 6)], nice=False), axis=axis)
+
+
+def lane_axis(title: str, height: int, ticks: int = 3) -> alt.Axis:
+    """A lane's own axis: its name and unit written flat in the gutter at the left."""
+    return alt.Axis(
+        title=title.split("\n"),
+        titleAngle=0,
+        titleAlign="left",
+        titleAnchor="start",
+        titleX=-GUTTER + 6,
+        titleY=height / 2 - (SMALL * 0.75) * (title.count("\n")),
+        titleBaseline="middle",
+        titleLimit=GUTTER - 40,
+        tickCount=ticks,
+        minExtent=GUTTER - 6,
+        maxExtent=GUTTER - 6,
+        grid=False,
+    )
+
+
+def backdrop(span: Span, links: pl.DataFrame, baseline: pl.DataFrame) -> list[alt.Chart]:
+    """What stands behind a lane: the baseline window shaded, the flip as a line."""
+    layers = []
+    calm = within(baseline, span, "start_ns", "end_ns").select(
+        span.since("start_ns").clip(0).alias("t"), span.since("end_ns").clip(0, span.seconds).alias("t2")
+    )
+    if calm.height:
+        layers.append(
+            alt.Chart(values(calm)).mark_rect(color=SHADE, opacity=0.6, clip=True).encode(x=time_x(span), x2="t2:Q")
+        )
+    flips = within(links.filter(pl.col("kind") == "token_flip").drop_nulls("start_ns"), span, "start_ns")
+    if flips.height:
+        flip = flips.select(span.since("start_ns").alias("t"))
+        layers.append(
+            alt.Chart(values(flip))
+            .mark_rule(color=LIT, strokeDash=[3, 3], strokeWidth=1.2, clip=True)
+            .encode(x=time_x(span))
+        )
+    return layers
+
+
+def lane(layers: list[alt.Chart], height: int, name: str) -> alt.LayerChart:
+    """Layers as one lane of the shared width; its first layer bears the lane's name."""
+    named = [layers[0].properties(name=name), *layers[1:]]
+    return alt.layer(*named).properties(width=WIDTH - GUTTER, height=height)
