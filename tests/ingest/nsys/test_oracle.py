@@ -12,7 +12,7 @@ from statistics import mean, median, stdev
 
 import pytest
 
-from tests.ingest.nsys.conftest import REAL, real_files
+from .conftest import REAL, real_files
 
 REPORTS = {
     "cuda_gpu_kern_sum": "kernel_summary",
@@ -43,7 +43,8 @@ def cases() -> list:
 def report_rows(real: Path, stem: str, report: str) -> list[dict[str, str]]:
     folder = real / "oracle" / stem / "nsys2023.4"
     plain = folder / f"{report}.csv"
-    text = plain.read_text() if plain.is_file() else gzip.decompress((folder / f"{report}.csv.gz").read_bytes()).decode()
+    packed = folder / f"{report}.csv.gz"
+    text = plain.read_text() if plain.is_file() else gzip.decompress(packed.read_bytes()).decode()
     return list(csv.DictReader(text.strip().splitlines()))
 
 
@@ -68,7 +69,7 @@ def ours_summary(row: dict) -> tuple:
 
 
 def digit(value: float) -> str:
-    """One digit after the point, halves away from zero of the shortest decimal, as SQLite's ROUND does in NVIDIA's reports."""
+    """One digit after the point, halves away from zero as SQLite's ROUND does in NVIDIA's reports."""
     return str(Decimal(repr(value)).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
@@ -109,7 +110,7 @@ def test_every_report_is_reproduced(real, loaded, stem, report, expected):
 
 
 def test_every_file_without_a_report_says_why():
-    """A file that NVIDIA's reports refuse or leave empty is named with its reason; only whole-schema dumps have none."""
+    """A file that NVIDIA's reports leave empty is named with its reason; only whole-schema dumps have none."""
     said = status()
     reasons = {EMPTY, "7002 lines, dropped: 18 MiB of repeated range stacks"}
     for stem, reports in said.items():

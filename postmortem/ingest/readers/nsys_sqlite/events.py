@@ -225,7 +225,7 @@ def _look(store: str, columns: dict[str, pa.Array], seen: Seen) -> None:
     if store == "cuda_api":
         names = columns["name"]
         plain = names.dictionary if pa.types.is_dictionary(names.type) else names
-        hits = pc.fill_null(pc.match_substring_regex(plain, "^cu(?:da)?GraphLaunch"), False)
+        hits = pc.fill_null(pc.match_substring_regex(plain, "^cu(?:da)?GraphLaunch"), fill_value=False)
         if pa.types.is_dictionary(names.type):
             wanted = np.flatnonzero(hits.to_numpy(zero_copy_only=False)).astype(np.int32)
             hits = pc.is_in(names.indices, pa.array(wanted))

@@ -24,7 +24,9 @@ JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # of a hot journal; SQLite ze
 WAL_VERSION = 2  # bytes 18 and 19 of the header: 1 = rollback journal, 2 = write-ahead log
 SCAN_BYTES = 64 << 20  # a damaged file is searched this far for the names of its tables
 
-_MARKS = re.compile(rb"CREATE TABLE (?:CUPTI_ACTIVITY_KIND_|NVTX_EVENTS|TARGET_INFO_|META_DATA_EXPORT|EXPORT_META_DATA)")
+_MARKS = re.compile(
+    rb"CREATE TABLE (?:CUPTI_ACTIVITY_KIND_|NVTX_EVENTS|TARGET_INFO_|META_DATA_EXPORT|EXPORT_META_DATA)"
+)
 
 
 @dataclass(frozen=True)

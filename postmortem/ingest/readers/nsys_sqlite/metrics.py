@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from postmortem.base.metric_names import told_by
 from postmortem.ingest.reader import Batch, Reject
-from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.events import Seen
+from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.rows import SHOWN, Column, Ledger, checked_times, rows
 
 GPU_BITS = 0xFF  # the low byte of a type is the export's GPU number
@@ -40,10 +41,20 @@ def _sampled(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
         seen.span(batch.column("timestamp"))
         yield Batch("gpu_metrics", pa.table({
             "gpu_id": pc.bit_wise_and(batch.column("typeId"), GPU_BITS),
-            "metric": pa.DictionaryArray.from_arrays(encoded.indices, found),
+            **_named(encoded.indices, found),
             "t_ns": batch.column("timestamp"),
             "value": pc.cast(batch.column("value"), pa.float64(), safe=False),
         }))  # fmt: skip
+
+
+def _named(indices: pa.Array, names: pa.Array) -> dict[str, pa.Array]:
+    """Metric names, and what they tell, as dictionaries over the same indices."""
+    told = [told_by(n) for n in names.to_pylist()]
+    columns = {"metric": names}
+    columns |= {c: pa.array([getattr(t, c, None) for t in told], pa.string()) for c in ("kind", "reason", "family")}
+    return {
+        c: v.take(indices) if v.null_count else pa.DictionaryArray.from_arrays(indices, v) for c, v in columns.items()
+    }
 
 
 def _encoded(pairs: pa.StructArray) -> pa.DictionaryArray:
@@ -86,9 +97,11 @@ def _generic(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
                 out["metric"].append(metric)
                 out["t_ns"].append(row["timestamp"])
                 out["value"].append(value)
-        types = {"gpu_id": pa.int64(), "metric": pa.string(), "t_ns": pa.int64(), "value": pa.float64()}
+        types = {"gpu_id": pa.int64(), "t_ns": pa.int64(), "value": pa.float64()}
+        names = pa.array(out.pop("metric"), pa.string()).dictionary_encode()
         seen.span(batch.column("timestamp"))
-        yield Batch("gpu_metrics", pa.table({k: pa.array(v, types[k]) for k, v in out.items()}))
+        numbers = {k: pa.array(v, types[k]) for k, v in out.items()}
+        yield Batch("gpu_metrics", pa.table({**numbers, **_named(names.indices, names.dictionary)}))
 
 
 def _object(rowid: int, text: str | None, ledger: Ledger) -> dict[str, float]:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from postmortem.ingest.reader import Batch, Note
-from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.events import Seen
+from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.nvtx import NvtxSeen
 from postmortem.ingest.readers.nsys_sqlite.rows import Ledger
 from postmortem.ingest.readers.nsys_sqlite.session import Session
@@ -63,15 +63,14 @@ def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Itera
         why = f"the table {NVTX} is there and empty" if NVTX in db.tables else f"no table {NVTX}"
         yield Note("info", "no_nvtx", f"no NVTX range was recorded ({why})")
     if nvtx.never_popped:
-        yield Note(
-            "notice", "never_popped", f"{nvtx.never_popped} NVTX ranges were open at the end: their ends are not their own"
-        )
+        what = f"{nvtx.never_popped} NVTX ranges were open at the end: their ends are not their own"
+        yield Note("notice", "never_popped", what)
     if nvtx.unknown_types:
         types = ", ".join(map(str, sorted(nvtx.unknown_types)[:10]))
         yield Note("notice", "nvtx_types_left_out", f"NVTX events of unknown types were left out: {types}")
     if nvtx.unparsed:
-        example = nvtx.unparsed_example[:80]
-        yield Note("notice", "nvtx_unparsed", f"{nvtx.unparsed} texts of the domain postmortem tell nothing: {example!r}")
+        what = f"{nvtx.unparsed} texts of the domain postmortem tell nothing: {nvtx.unparsed_example[:80]!r}"
+        yield Note("notice", "nvtx_unparsed", what)
 
 
 def of_ledger(ledger: Ledger) -> Iterator[Note]:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.reader import Batch
-from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.events import Seen
+from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.rows import Column, Ledger, checked_times, rows
 from postmortem.ingest.readers.nsys_sqlite.strings import Strings, tidied
 
@@ -149,7 +149,7 @@ def _events(
     end = pc.if_else(mark, pa.scalar(None, pa.int64()), col["end"])
     open_ = pc.is_null(end)
     if session_end is not None:
-        open_ = pc.or_(open_, pc.fill_null(pc.greater_equal(end, session_end), False))
+        open_ = pc.or_(open_, pc.fill_null(pc.greater_equal(end, session_end), fill_value=False))
     never = pc.and_(pc.invert(mark), open_)
     nvtx.never_popped += int(pc.sum(never).as_py() or 0)
     kinds, keys = _told(texts, domains, others, nvtx)
@@ -207,7 +207,7 @@ def _told(
     texts: pa.Array, domains: pa.Array, others: Patterns, nvtx: NvtxSeen
 ) -> tuple[pa.Array, pa.Array]:
     """kind and keys of each row; each distinct text is parsed once."""
-    own = pc.fill_null(pc.equal(domains, OWN_DOMAIN), False)
+    own = pc.fill_null(pc.equal(domains, OWN_DOMAIN), fill_value=False)
     if not others and not pc.any(own).as_py():
         return pa.nulls(len(texts), pa.string()), pa.nulls(len(texts), pa.string())
     encoded = texts.dictionary_encode()

@@ -153,10 +153,10 @@ def checked_times(table: str, batch: pa.RecordBatch, start: str, end: str | None
     """The batch without records whose times cannot be: reversed, or beyond what 64 bits can sum."""
     limit = 1 << 61  # 73 years in ns: the sum of a session's start (UTC), a time and an offset still fits
     late = pc.or_(pc.greater(batch.column(start), limit), pc.less(batch.column(start), -limit))
-    bad = pc.fill_null(late, True)
+    bad = pc.fill_null(late, fill_value=True)
     if end is not None:
         beyond = pc.or_(pc.greater(batch.column(end), limit), pc.less(batch.column(end), batch.column(start)))
-        bad = pc.or_(bad, pc.fill_null(beyond, False))
+        bad = pc.or_(bad, pc.fill_null(beyond, fill_value=False))
     if pc.any(bad).as_py():
         for record in batch.filter(bad).to_pylist():
             times = f"{start}={record[start]}" + (f" {end}={record[end]}" if end else "")

@@ -139,7 +139,7 @@ def machine_batches(
     for batch in rows(db, "ThreadNames", [Column("nameId"), Column("globalTid", required=True)], ledger):
         texts = strings.names(batch.column("nameId")).to_pylist()
         threads += [(t, n, "system") for t, n in zip(batch.column("globalTid").to_pylist(), texts, strict=True)]
-    types = {"global_tid": pa.int64(), "pid": pa.int64(), "tid": pa.int64(), "name": pa.string(), "named_by": pa.string()}
+    types = dict.fromkeys(("global_tid", "pid", "tid"), pa.int64()) | dict.fromkeys(("name", "named_by"), pa.string())
     yield _batch("threads", types, [(t, (t >> 24) & 0xFFFFFF, t & 0xFFFFFF, n, by) for t, n, by in threads])
     yield from _diagnostics(db, ledger, keep_environment)
 
@@ -184,7 +184,8 @@ def _gpus(db: Database, ledger: Ledger) -> Iterator[Batch]:
 def _streams(db: Database, ledger: Ledger) -> Iterator[Batch]:
     """Streams; the default ones come from a table of their own, whose name changed in 2023.4."""
     default: dict[tuple[Any, ...], Any] = {}
-    for table, stream in (("TARGET_INFO_CUDA_NULL_STREAM", "streamId"), ("TARGET_INFO_CUDA_CONTEXT_INFO", "nullStreamId")):
+    tables = {"TARGET_INFO_CUDA_NULL_STREAM": "streamId", "TARGET_INFO_CUDA_CONTEXT_INFO": "nullStreamId"}
+    for table, stream in tables.items():
         columns: dict[str, Kind] = {stream: "int", "processId": "int", "contextId": "int", "deviceId": "int"}
         for r in records(db, table, ledger, **columns):
             default[r["processId"], r["contextId"], r[stream]] = r["deviceId"]

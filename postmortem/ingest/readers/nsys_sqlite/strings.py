@@ -52,4 +52,4 @@ def tidied(values: pa.Array, *, keep_environment: bool) -> pa.Array:
     if keep_environment:
         return pc.replace_substring(values, "\0", " ")
     first = pc.replace_substring_regex(values, pattern="(?s)\0.*", replacement=" <left out>")
-    return pc.if_else(pc.fill_null(blocks, False), first, values)
+    return pc.if_else(pc.fill_null(blocks, fill_value=False), first, values)
