@@ -52,7 +52,7 @@ def number(value: float, digits: int = 3) -> str:
 def with_unit(value: float, unit: str) -> str:
     """A figure and its unit: ``1.9 ms``; a plain ratio is written ``2.0x``."""
     if unit == "ratio":
-        return f"{number(value, 2)}x"
+        return f"{value:.1f}x" if abs(value) < 10 else f"{number(value)}x"
     return f"{number(value)} {unit}".rstrip()
 
 

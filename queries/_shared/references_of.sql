@@ -18,17 +18,19 @@ WITH members AS (
     SELECT replica, quantile_cont(gpu_ms, 0.95) / nullif(median(gpu_ms), 0) AS spread
     FROM steps
     GROUP BY replica
-), ranked AS (
-    SELECT m.*, count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key) AS size,
-           row_number() OVER (
-               PARTITION BY m.effective_text_sha256, m.decode_key
-               ORDER BY t.strained, p.spread NULLS LAST,
-                        count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) DESC,
-                        coalesce(m.admitted_ns, t.first_ns) NULLS LAST, m.req_id
-           ) AS place
+), weighed AS (
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, p.spread,
+           coalesce(m.admitted_ns, t.first_ns) AS since_ns,
+           count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
     JOIN told AS t ON t.req_id = m.req_id
     LEFT JOIN spread AS p ON p.replica = m.replica
+), ranked AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY effective_text_sha256, decode_key
+        ORDER BY strained, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
+    ) AS place
+    FROM weighed
 )
 SELECT r.req_id, f.req_id AS reference
 FROM ranked AS r

@@ -1,0 +1,39 @@
+"""Active KV blocks evicted and recomputed on one rank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from postmortem.chain.kind import Kind, Outcome, RuledOut
+from postmortem.chain.rank_signal import Signal, on_late_rank
+
+if TYPE_CHECKING:
+    from postmortem.chain.case import Case
+    from postmortem.chain.model import Link
+
+SIGNAL = Signal(
+    "kv_eviction",
+    "recomputing evicted KV blocks",
+    "tokens",
+    "recompute_tokens",
+    pl.col("recompute_tokens"),
+    "kv_recompute",
+)
+
+
+def detect(case: Case, effect: Link | None) -> Outcome:
+    """recompute_tokens of the late rank, and the time in its kv_recompute ranges."""
+    return on_late_rank(case, effect, SIGNAL) if effect else RuledOut("there is no effect")
+
+
+KIND = Kind(
+    name="kv_eviction",
+    role="root",
+    says="active KV blocks evicted and recomputed on a rank",
+    seen_in=("s records", "NVTX"),
+    leads_to=("straggler_rank",),
+    refuted_by="the rank recomputed no more tokens than when calm",
+    detect=detect,
+)

@@ -1,0 +1,79 @@
+"""The preferred tactic was not feasible on a rank: a slower or other one ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from postmortem.chain.grade import grade
+from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
+from postmortem.chain.model import Link, Test
+from postmortem.chain.rank_signal import Signal, on_late_rank
+from postmortem.chain.tests_of import mechanism, order
+
+if TYPE_CHECKING:
+    from postmortem.chain.case import Case
+
+SIGNAL = Signal(
+    "workspace_fallback",
+    "tactics that it fell back to for want of workspace",
+    "fallbacks",
+    "algo_id, expected_algo_id and fallback_reason",
+    pl.when(pl.col("fallback_reason").is_not_null()).then((pl.col("fallback_reason") == "workspace").cast(pl.Int64))
+    .when(pl.col("expected_algo_id").is_not_null()).then(0),
+    None,
+)  # fmt: skip
+
+
+def detect(case: Case, effect: Link | None) -> Outcome:
+    """On a late rank: its fallbacks. On a change of tactic: the fallback recorded at that iteration."""
+    if effect is None:
+        return RuledOut("there is no effect")
+    if effect.rank is not None:
+        return on_late_rank(case, effect, SIGNAL)
+    return _at_the_tactic(case, effect)
+
+
+def _at_the_tactic(case: Case, effect: Link) -> Outcome:
+    """Whether the request's own iteration reports a fallback for want of workspace."""
+    rows = case.frame("rank_state", replica=case.replica).filter(pl.col("iteration") == effect.iteration)
+    planned = rows.filter(pl.col("expected_algo_id").is_not_null())
+    if planned.is_empty():
+        return Unseen("which tactic was planned at the flip", "expected_algo_id and fallback_reason in s records")
+    fell = planned.filter(pl.col("fallback_reason") == "workspace")
+    if fell.is_empty():
+        return RuledOut(f"at iteration {effect.iteration} no rank reports a fallback for want of workspace")
+    first = fell.row(0, named=True)
+    everywhere = fell.height == planned.height
+    tests = (
+        order(first["iteration"], effect.iteration),
+        Test("size", first["algo_id"] != first["expected_algo_id"], f"{first['algo_id']} ran, {first['expected_algo_id']} was planned"),
+        mechanism(True, f"the same iteration; {fell.height} of {planned.height} ranks report it"),
+    )  # fmt: skip
+    link = Link(
+        kind=KIND.name,
+        summary=f"workspace was short ({first['workspace_free_mb']} MiB free): {first['algo_id']} ran instead of {first['expected_algo_id']}",
+        grade=grade(tests),
+        replica=case.replica,
+        rank=None if everywhere else first["rank"],
+        start_ns=first["ts_ns"],
+        end_ns=first["ts_ns"],
+        iteration=first["iteration"],
+        value=first["workspace_free_mb"],
+        unit="MiB",
+        tests=tests,
+        evidence=(case.evidence("rank_state", replica=case.replica),),
+    )  # fmt: skip
+    return Found(link)
+
+
+KIND = Kind(
+    name="workspace_fallback",
+    role="root",
+    says="preferred tactic not feasible for want of workspace: a slower or other one ran",
+    seen_in=("s records", "NVTX", "kernels"),
+    leads_to=("straggler_rank", "algo_churn"),
+    refuted_by="the planned tactic ran, or another reason is recorded",
+    detect=detect,
+)

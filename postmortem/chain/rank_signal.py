@@ -1,0 +1,138 @@
+"""A root cause that one rank's own record shows: something rose on it while it was late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from postmortem.analyses.association import rises_together
+from postmortem.analyses.lateness import lead_of_others
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.base.units import number, with_unit
+from postmortem.base.window import Window
+from postmortem.chain.grade import grade
+from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
+from postmortem.chain.model import Evidence, Link, Test
+from postmortem.chain.tests_of import counterfactual, mechanism, order, specificity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postmortem.chain.case import Case
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What rises: ``value`` is an expression over rank_state's columns, ``activity`` the NVTX kind of its ranges."""
+
+    kind: str
+    noun: str
+    unit: str
+    column: str
+    value: pl.Expr
+    activity: str | None
+
+
+def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
+    """The signal on the late rank against its calm iterations and against the other ranks."""
+    rank, replica = late.rank, case.replica
+    window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
+    rows = case.frame("rank_state", replica=replica).with_columns(signal.value.cast(pl.Float64).alias("signal"))
+    mine = rows.filter((pl.col("rank") == rank) & pl.col("signal").is_not_null())
+    if mine.is_empty():
+        return Unseen(f"{signal.noun} on rank {rank}", f"{signal.column} in the s records of every rank")
+    now, before = _inside(mine, window), _inside(mine, calm)
+    if not now.height or not before.height:
+        return Unseen(
+            f"{signal.noun} on rank {rank} before and while it was late",
+            f"{signal.column} in every iteration's s record",
+        )
+    others = _inside(rows.filter((pl.col("rank") != rank) & pl.col("signal").is_not_null()), window)
+    effect, low, high = median_effect(now["signal"].to_numpy(), before["signal"].to_numpy(), "difference")
+    level, calm_level = float(np.median(now["signal"])), float(np.median(before["signal"]))
+    if not low > 0:
+        return RuledOut(f"rank {rank}, {signal.noun}: {number(level)} {signal.unit} an iteration, {number(calm_level)} when calm")
+    elsewhere = float(np.median(others["signal"])) if others.height else None
+    correlation, p_value = _association(case, mine, late, window, calm)
+    risen = mine.filter((pl.col("signal") > calm_level) & (pl.col("iteration") >= window.first))
+    first = int(risen["iteration"][0])
+    beyond = "" if elsewhere is None else f"; the other ranks {number(elsewhere)}"
+    tests: tuple[Test, ...] = (
+        order(first, late.iteration if late.iteration is not None and late.iteration >= first else window.stop - 1),
+        Test("size", True, f"{number(level)} {signal.unit} an iteration against {number(calm_level)} when calm{beyond}", effect, signal.unit, low, high),
+        specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration"),
+        mechanism(True, f"rank {rank}'s own record of the same iterations"),
+    )  # fmt: skip
+    share, timed = _time_taken(case, signal, late, window, calm)
+    if timed is not None:
+        tests += (timed,)
+    start, end = case.times_of(Window(first, window.stop))
+    busy = (
+        f", {with_unit(late.facts['excess_ms'] * share, 'ms')} more an iteration"
+        if share is not None and share > 0
+        else ""
+    )
+    link = Link(
+        kind=signal.kind,
+        summary=f"rank {rank} spent {number(level)} {signal.unit} an iteration on {signal.noun}, {number(calm_level)} when calm{busy}",
+        grade=grade(tests),
+        replica=replica,
+        rank=rank,
+        start_ns=start,
+        end_ns=end,
+        iteration=first,
+        value=level,
+        baseline=calm_level,
+        unit=signal.unit,
+        p_value=p_value,
+        tests=tests,
+        evidence=_evidence(case, signal, rank),
+    )
+    return Found(link, share)
+
+
+def _inside(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
+    return rows.filter((pl.col("iteration") >= window.first) & (pl.col("iteration") < window.stop))
+
+
+def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, ...]:
+    shown = [case.evidence("rank_state", replica=case.replica, rank=rank)]
+    if signal.activity is not None:
+        shown.append(case.evidence("rank_activity", kind=signal.activity, replica=case.replica, rank=rank))
+    return tuple(shown)
+
+
+def _association(case: Case, mine: pl.DataFrame, late: Link, window: Window, calm: Window) -> tuple[float, float]:
+    """Correlation between the signal and the rank's lateness over the calm and the late iterations."""
+    times = case.rank_times
+    if times is None or late.rank not in times.ranks:
+        return 0.0, 1.0
+    lead: NDArray[np.float64] = lead_of_others(times.compute_ms)[:, times.ranks.index(late.rank)]
+    rows = np.flatnonzero(times.within(window) | times.within(calm))
+    lateness = pl.DataFrame({"iteration": times.iterations[rows], "lead": lead[rows]})
+    both = mine.select("iteration", "signal").join(lateness, on="iteration").sort("iteration")
+    return rises_together(both["signal"].to_numpy(), both["lead"].to_numpy())
+
+
+def _time_taken(
+    case: Case, signal: Signal, late: Link, window: Window, calm: Window
+) -> tuple[float | None, Test | None]:
+    """Share of the rank's lateness that its own ranges of this kind account for; None where none were traced."""
+    if signal.activity is None:
+        return None, None
+    traced = case.frame("rank_activity", kind=signal.activity, replica=case.replica, rank=late.rank)
+    if traced.is_empty():
+        return None, None
+
+    def busy(part: Window) -> NDArray[np.float64]:
+        numbers = pl.DataFrame({"iteration": np.arange(part.first, part.stop)})
+        joined = numbers.join(traced.select("iteration", "busy_ns"), on="iteration", how="left")
+        return joined["busy_ns"].fill_null(0).to_numpy() / 1e6  # ns to ms
+
+    more, low, high = median_effect(busy(window), busy(calm), "difference")
+    excess = late.facts["excess_ms"]
+    said = f"{with_unit(more, 'ms')} more in {signal.noun} an iteration; without it, of the rank's lateness of {with_unit(excess, 'ms')}"
+    return more / excess, counterfactual(more / excess, low / excess, high / excess, said)

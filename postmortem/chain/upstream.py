@@ -1,0 +1,81 @@
+"""The iterations upstream of a batch change, in the calm tactic's shape: calm ones, then stretched ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from postmortem.analyses.stretch import Stretch, stretch
+from postmortem.base.window import Window
+from postmortem.chain.grade import ALPHA
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postmortem.chain.case import Case, RankTimes
+    from postmortem.chain.model import Link
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Arrays in step with ``iterations``; ``comm_ms`` is the longest any rank spent in collectives."""
+
+    iterations: NDArray[np.int64]
+    total_ms: NDArray[np.float64]
+    comm_ms: NDArray[np.float64] | None
+    compute_ms: NDArray[np.float64] | None
+    found: Stretch | None
+    ranks: RankTimes | None
+    rows: NDArray[np.int64] | None
+    source: str
+
+    @property
+    def window(self) -> Window:
+        """The stretched iterations."""
+        assert self.found is not None  # noqa: S101  asked only of a stretch that was found
+        return Window(int(self.iterations[self.found.now[0]]), int(self.iterations[-1]) + 1)
+
+    @property
+    def significant(self) -> bool:
+        """Whether iterations got longer at all, beyond chance and with the interval above 1."""
+        return self.found is not None and self.found.change.p_value <= ALPHA and self.found.ratio[1] > 1
+
+
+def upstream(case: Case, effect: Link) -> Upstream | None:
+    """Iterations before the effect that ran the calm tactic. None where their times are not recorded.
+
+    The calm tactic holds the shape class still, so that a larger batch does not look like a stall.
+    Ranks' own times where every rank recorded them, else the engine's.
+    """
+    stop, tactic = effect.facts["stop"], effect.facts["tactic"]
+    before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic))
+    times = case.rank_times
+    if times is not None:
+        rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))
+        if rows.size:
+            total = np.median(times.total_ms[rows], axis=1)
+            comm = (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1)
+            compute = times.compute_ms[rows].min(axis=1)
+            return Upstream(
+                times.iterations[rows],
+                total,
+                comm,
+                compute,
+                stretch(total),
+                times,
+                rows,
+                f"{times.source} of every rank",
+            )
+    told = before.filter(pl.col("gpu_ms").is_not_null())
+    if told.is_empty():
+        return None
+    total = told["gpu_ms"].to_numpy()
+    comm_of_engine = told["comm_ms"]
+    comm = None if comm_of_engine.null_count() else comm_of_engine.to_numpy()
+    compute = None if comm is None else total - comm
+    return Upstream(
+        told["iteration"].to_numpy(), total, comm, compute, stretch(total), None, None, "the engine's s records"
+    )

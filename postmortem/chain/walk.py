@@ -1,0 +1,166 @@
+"""From the flip back to what set it off. Knows no kind by name: the declarations are the graph."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import postmortem.chain.kinds as package
+from postmortem.base.errors import UnknownRequest
+from postmortem.base.rooms import rooms
+from postmortem.chain.case import Case
+from postmortem.chain.kind import Found, Kind, RuledOut, Unseen
+from postmortem.chain.model import Alternative, Chain, Flip, Grade, Link, Missing, RootCause, Verdict
+from postmortem.chain.narrate import narrate
+
+if TYPE_CHECKING:
+    from postmortem.catalogue.catalogue import Catalogue
+
+_ORDER = list(Grade)
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """All node kinds by name."""
+    return rooms(package, "KIND", Kind)
+
+
+def causes_of(effect: str) -> list[Kind]:
+    """The kinds that say that they lead to this effect."""
+    return [k for k in kinds().values() if effect in k.leads_to]
+
+
+def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) -> Chain:
+    """The chain of one request. Raises UnknownRequest for a request that no record names."""
+    request = _request(catalogue, req_id)
+    if vs is not None:
+        _request(catalogue, vs)
+    reference, why = _reference(catalogue, request, vs)
+    flip = _flip(catalogue, req_id, vs if vs is not None else None) if reference else None
+    case = Case(catalogue, req_id, reference, flip)
+    if reference is None:
+        return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
+    if flip is None:
+        return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, why)
+    links, contributing, alternatives, missing = _back(case)
+    root = links[0] if kinds()[links[0].kind].role == "root" else None
+    verdict = _verdict(links, root, flip)
+    cause = _cause(root) if root else None
+    return Chain(
+        bundle, req_id, reference, verdict, None, flip, cause,
+        tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
+        narrate(req_id, reference, verdict, links),
+    )  # fmt: skip
+
+
+def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:
+    rows = catalogue.rows("requests", req_id=req_id)
+    if not rows:
+        from difflib import get_close_matches
+
+        known = [str(r["req_id"]) for r in catalogue.rows("requests")]
+        near = get_close_matches(req_id, known, n=3)
+        hint = (
+            f"did you mean {' or '.join(near)}?" if near else f"it knows {len(known)}: postmortem query BUNDLE requests"
+        )
+        raise UnknownRequest(req_id, "is not in the bundle", hint)
+    return rows[0]
+
+
+def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) -> tuple[str | None, Missing | None]:
+    """The reference's id; None with the record that would give one."""
+    req_id = request["req_id"]
+    if vs is not None:
+        return vs, None
+    flips = catalogue.rows("references", req_id=req_id)
+    if flips:
+        return str(flips[0]["reference"]), None
+    if request["effective_text_sha256"] is None:
+        return None, Missing("whether any other request saw the same text", "x records with effective_text_sha256")
+    if request["greedy"] is None:
+        return None, Missing("how the request was decoded", "decode_cfg_applied in its x record")
+    if not request["greedy"]:
+        return None, Missing("a twin of this sampled request", "a replay with the same seed, or at temperature 0")
+    if request["steps"] == 0:
+        return None, Missing("which tokens it gave", "s records with token_id")
+    return None, Missing(
+        "a replay of this request, or it is the reference of its group itself",
+        "the same request served again on a calm replica, with s records",
+    )
+
+
+def _flip(catalogue: Catalogue, req_id: str, vs: str | None) -> Flip | None:
+    rows = catalogue.rows("flips", req_id=req_id, vs=vs)
+    if not rows:
+        return None
+    r = rows[0]
+    return Flip(
+        r["step"],
+        r["exact"],
+        r["token_id"],
+        r["reference_token_id"],
+        r["margin"],
+        r["iteration"],
+        r["replica"],
+        r["ts_ns"],
+    )
+
+
+def _without(bundle: str, req_id: str, reference: str | None, verdict: Verdict, why: Missing | None) -> Chain:
+    return Chain(
+        bundle, req_id, reference, verdict, None, None, None, (), (), (), (why,) if why else (),
+        narrate(req_id, reference, verdict, []),
+    )  # fmt: skip
+
+
+def _rank(found: Found) -> tuple[int, float]:
+    """Best first: by grade, then by how much of the effect goes with it."""
+    return _ORDER.index(found.link.grade), -(found.share if found.share is not None else 0.0)
+
+
+def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], list[Missing]]:
+    """Walk from the ends (kinds that lead nowhere) to a root, the strongest cause at each turn."""
+    links: list[Link] = []
+    contributing: list[RootCause] = []
+    alternatives: list[Alternative] = []
+    missing: list[Missing] = []
+    effect: Link | None = None
+    candidates = [k for k in kinds().values() if not k.leads_to]
+    while candidates:
+        found: list[Found] = []
+        for kind in candidates:
+            outcome = kind.detect(case, effect)
+            if isinstance(outcome, Found):
+                found.append(outcome)
+            elif isinstance(outcome, RuledOut):
+                alternatives.append(Alternative(kind.name, outcome.why))
+            elif isinstance(outcome, Unseen):
+                missing.append(Missing(outcome.what, outcome.record))
+        if not found:
+            break
+        found.sort(key=_rank)
+        best = found[0]
+        for other in found[1:]:
+            if kinds()[other.link.kind].role == "root" and other.link.grade in {Grade.PROVEN, Grade.SUPPORTED}:
+                contributing.append(_cause(other.link))
+            else:
+                alternatives.append(Alternative(other.link.kind, f"seen, but weaker: {other.link.summary}"))
+        effect = best.link
+        links.insert(0, effect)
+        candidates = causes_of(effect.kind)
+    seen = {link.kind for link in links}
+    alternatives = [a for a in dict.fromkeys(alternatives) if a.kind not in seen]
+    return links, contributing, alternatives, list(dict.fromkeys(missing))
+
+
+def _cause(link: Link) -> RootCause:
+    return RootCause(link.kind, link.rank, link.replica, link.start_ns, link.end_ns)
+
+
+def _verdict(links: list[Link], root: Link | None, flip: Flip) -> Verdict:
+    if any(link.facts.get("different_input") for link in links):
+        return Verdict.DIFFERENT_INPUT
+    if len(links) == 1:
+        return Verdict.UNEXPLAINED
+    whole = all(link.grade in {Grade.PROVEN, Grade.SUPPORTED} for link in links)
+    return Verdict.EXPLAINED if root and whole and flip.exact else Verdict.PARTIAL
