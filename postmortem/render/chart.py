@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import altair as alt
 import polars as pl
 
-from postmortem.render.theme import themed
+from postmortem.render.theme import SMALL, SOFT, themed
 from postmortem.render.words import visible
 
 #: Frames by name, as the catalogue gives them and ``render.frames`` prepares them.
@@ -67,7 +67,12 @@ def values(frame: pl.DataFrame) -> alt.InlineData:
 
 def cap(said: str) -> alt.TitleParams:
     """A title that says what was left out of the drawing; an empty one where nothing was."""
-    return alt.Title("", subtitle=f"Cap: {said}." if said else "")
+    return note([f"Cap: {said}."] if said else [])
+
+
+def note(lines: list[str]) -> alt.TitleParams:
+    """Small lines above a chart."""
+    return alt.Title(lines or "", fontWeight="normal", fontSize=SMALL, color=SOFT)
 
 
 def nothing(says: str, width: int, height: int = 60) -> alt.Chart:

@@ -86,7 +86,9 @@ def backdrop(span: Span, links: pl.DataFrame, baseline: pl.DataFrame) -> list[al
     return layers
 
 
-def lane(layers: list[alt.Chart], height: int, name: str) -> alt.LayerChart:
-    """Layers as one lane of the shared width; its first layer bears the lane's name."""
+def lane(layers: list[alt.Chart], height: int, span: Span, name: str, *, last: bool) -> alt.LayerChart:
+    """Layers as one lane of the shared width; its first layer bears the lane's name, the last lane the time."""
     named = [layers[0].properties(name=name), *layers[1:]]
+    if last:
+        named = [layer.encode(x=time_x(span, last=True)) for layer in named]
     return alt.layer(*named).properties(width=WIDTH - GUTTER, height=height)

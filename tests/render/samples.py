@@ -271,7 +271,7 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
             "iteration": first_step + s,
             "ts_ns": starts[min(first_step + s, iterations - 1)],
             "replica": replica,
-            "batch_size": 32,
+            "batch_size": its[min(first_step + s, iterations - 1)]["batch_size"],
             "algo_id": text or its[min(first_step + s, iterations - 1)]["algo_id"],
             "token_id": 1000 + s,
             "margin": 0.0021 if s == 41 else float(rng.lognormal(-1.5, 0.9)),

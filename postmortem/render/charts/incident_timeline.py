@@ -15,7 +15,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS
 from postmortem.chain.model import Grade
-from postmortem.render.chart import Chart, Frames, nothing, values
+from postmortem.render.chart import Chart, Frames, note, nothing, values
 from postmortem.render.columns import ceiling, extremes
 from postmortem.render.theme import (
     GRADE_COLOURS,
@@ -127,24 +127,23 @@ def build(frames: Frames) -> alt.VConcatChart:
         lanes.insert(len(lanes) - 1 if frames["request_steps"].height else len(lanes), (tactics, 16 * rows + 4))
     if not lanes:
         return alt.vconcat(nothing("no lane has a record in this stretch of time", WIDTH))
-    lanes[-1][0].append(_axis(span))
-    drawn = [lane([*back, *layers], height, f"lane_{n}") for n, (layers, height) in enumerate(lanes)]
-    subtitle = ["Dashed line: the flip. Drag to pan, scroll to zoom, double-click to see all."]
-    subtitle += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
+    drawn = [
+        lane([*back, *layers], height, span, f"lane_{n}", last=n == len(lanes) - 1)
+        for n, (layers, height) in enumerate(lanes)
+    ]
+    said = ["Dashed line: the flip. Drag to pan, Ctrl and scroll to zoom, double-click to see all."]
+    said += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
     zoom = alt.TopLevelSelectionParameter(
         name="zoom",
-        select=alt.IntervalSelectionConfig(type="interval", encodings=["x"]),
+        select=alt.IntervalSelectionConfig(
+            type="interval", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]"
+        ),
         bind="scales",
         views=[f"lane_{n}" for n in range(len(lanes))],
     )
-    return alt.vconcat(*drawn, params=[zoom], title=alt.Title("", subtitle=subtitle)).resolve_scale(
+    return alt.vconcat(*drawn, params=[zoom], title=note(said)).resolve_scale(
         x="shared", color="independent", opacity="independent"
     )
-
-
-def _axis(span: Span) -> alt.Chart:
-    """Nothing but the time axis, labelled: it goes under the last lane."""
-    return alt.Chart(values(pl.DataFrame({"t": [0.0]}))).mark_point(opacity=0).encode(x=time_x(span, last=True))
 
 
 def _span(frames: Frames) -> tuple[Span | None, str]:
@@ -268,11 +267,12 @@ def _rank_lanes(frames: Frames, span: Span, notes: list[str]) -> list[list[alt.C
 
 
 def _rank_lane(own: pl.DataFrame, name: str, top: float, span: Span, *, first: bool) -> list[alt.Chart]:
-    long = own.select("t", *_STATES).unpivot(index="t", on=list(_STATES), variable_name="state", value_name="ms")
-    long = long.with_columns(order=pl.col("state").replace_strict({s: i for i, s in enumerate(_STATES)}))
     y = alt.Y("ms:Q", stack="zero", scale=alt.Scale(domain=[0, top]), axis=lane_axis(name, LANE))
+    data = values(own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES)))
     states = (
-        alt.Chart(values(long.sort("order", "t")))
+        alt.Chart(data)
+        .transform_fold(list(_STATES), as_=["state", "ms"])
+        .transform_calculate(order=f"indexof({list(_STATES)}, datum.state)")
         .mark_area(interpolate="step-after", clip=True, line=False)
         .encode(
             x=time_x(span),
@@ -291,11 +291,7 @@ def _rank_lane(own: pl.DataFrame, name: str, top: float, span: Span, *, first: b
         alt.Tooltip("iteration:Q"),
         *(alt.Tooltip(f"{s}:Q", title=f"{s} (ms)", format=".3f") for s in _STATES),
     ]
-    touch = (
-        alt.Chart(values(own.select("t", "t2", "rank", "iteration", *_STATES)))
-        .mark_rect(opacity=0, clip=True)
-        .encode(x=time_x(span), x2="t2:Q", tooltip=tips)
-    )
+    touch = alt.Chart(data).mark_rect(opacity=0, clip=True).encode(x=time_x(span), x2="t2:Q", tooltip=tips)
     giants = own.filter(pl.col("total") > top).select("t", "rank", "iteration", "total", at=pl.lit(top))
     marks = (
         alt.Chart(values(giants))

@@ -52,7 +52,7 @@ def build(frames: Frames) -> alt.LayerChart | alt.Chart:
     x = alt.X("x:Q", title="iteration", scale=alt.Scale(domain=[first, last + 1], nice=False), axis=alt.Axis(grid=False))
     heat = (
         alt.Chart(values(drawn))
-        .mark_rect()
+        .mark_rect(strokeWidth=0)
         .encode(
             x=x,
             x2="x2:Q",

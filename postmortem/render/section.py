@@ -1,0 +1,157 @@
+"""The contract of a report's section: from the context to markup, and what the context offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from postmortem.base.errors import PostmortemError
+from postmortem.base.units import bytes_text, clock_text, date_text, number
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.chain.model import Chain, Evidence
+from postmortem.render import words
+from postmortem.render.chart import Chart
+from postmortem.render.format import is_figure, rows, text
+from postmortem.render.frames import Gathered, gather
+from postmortem.render.theme import WIDTH
+from postmortem.render.words import visible
+
+#: Rows of evidence that are shown; the query gives the rest.
+FIRST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table as the page shows it: names, which of them are figures, cells as text, how many there are in all."""
+
+    names: list[str]
+    figures: list[bool]
+    cells: list[list[str]]
+    total: int
+
+
+def shown_rows(frame: pl.DataFrame, first: int = FIRST_ROWS) -> Rows:
+    """The first rows of a frame, cell for cell as the formats write them."""
+    head = frame.head(first)
+    cells = [[text(value) for value in row.values()] for row in rows(head)]
+    return Rows(frame.columns, [is_figure(t) for t in frame.dtypes], cells, frame.height)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A link's evidence: the words that ask for it, its SQL, its first rows, or why there are none."""
+
+    words: str
+    command: str
+    sql: str
+    rows: Rows | None
+    why_not: str
+
+
+@dataclass
+class ReportContext:
+    """What a report is made of: the queries, the chains (the first is the one drawn), the bundle."""
+
+    catalogue: Catalogue
+    chains: tuple[Chain, ...]
+    bundle: str
+    path: str = ""
+    baseline: pl.DataFrame | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def chain(self) -> Chain | None:
+        """The chain that the charts show."""
+        return self.chains[0] if self.chains else None
+
+    @cached_property
+    def gathered(self) -> Gathered:
+        """The charts' frames."""
+        return gather(self.catalogue, self.chain, self.baseline)
+
+    def query(self, name: str, **params: Any) -> tuple[pl.DataFrame | None, str]:
+        """A query's rows, or None and the reason: a report says what it lacks and goes on."""
+        try:
+            return self.catalogue.run(name, **params), ""
+        except PostmortemError as e:
+            return None, str(e)
+
+    def evidence(self, evidence: Evidence) -> Shown:
+        """A link's evidence, run again."""
+        said = words.evidence_text(evidence)
+        command = self.command("query", evidence.query, *(f"--param={k}={v}" for k, v in evidence.params.items()))
+        frame, why_not = self.query(evidence.query, **evidence.params)
+        if frame is None:
+            return Shown(said, command, "", None, why_not)
+        return Shown(said, command, self.catalogue.sql_text(evidence.query), shown_rows(frame), "")
+
+    def command(self, verb: str, *arguments: str) -> str:
+        """A command line that gives the same again, quoted for a POSIX shell."""
+        from shlex import quote
+
+        path = self.path or self.bundle
+        return " ".join(quote(visible(word)) for word in ("postmortem", verb, path, *arguments))
+
+    def figure(self, chart: Chart) -> Markup:
+        """A chart's place in the page, and its description beside it as data that no browser runs."""
+        import json
+
+        spec = chart.spec(self.gathered.frames)
+        data = json.dumps(spec, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+        for char in "<>&":
+            data = data.replace(char, f"\\u{ord(char):04x}")
+        page = environment().get_template("_figure.html")
+        return Markup(page.render(chart=chart, data=Markup(data), width=WIDTH))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: its name (and anchor), its title, its place, how it is built."""
+
+    name: str
+    title: str
+    order: int
+    build: Callable[[ReportContext], Markup]
+
+
+def _finished(value: object) -> object:
+    """What a template prints: None as nothing, text with its hidden characters written out."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return escape(visible(value, keep="\n"))
+    return value
+
+
+def environment() -> Environment:
+    """The templates' environment: escapes everything, knows the shared words, allows no undefined name."""
+    made = Environment(
+        loader=PackageLoader("postmortem.render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finished,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update({name: getattr(words, name) for name in dir(words) if name.endswith("_text")})
+    made.globals.update(
+        GRADE_MARKS=words.GRADE_MARKS,
+        GRADE_SAYS=words.GRADE_SAYS,
+        VERDICT_SAYS=words.VERDICT_SAYS,
+        TEST_QUESTIONS=words.TEST_QUESTIONS,
+        test_word=words.test_word,
+        test_figure=words.test_figure,
+    )
+    made.filters.update(kind=words.plain_kind, bytes=bytes_text, clock=clock_text, date=date_text, number=number)
+    return made
+
+
+def page(template: str, **values: object) -> Markup:
+    """A template filled in."""
+    return Markup(environment().get_template(template).render(**values))

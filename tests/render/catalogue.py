@@ -1,0 +1,38 @@
+"""A stand-in for the catalogue: frames by name, no store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from postmortem.base.errors import NotInBundle
+
+
+class FakeCatalogue:
+    """Answers queries from frames; a parameter that is a column filters by it."""
+
+    def __init__(self, frames: dict[str, pl.DataFrame]) -> None:
+        self.frames = frames
+
+    def run(self, name: str, **params: Any) -> pl.DataFrame:
+        """The frame of that name."""
+        if name not in self.frames:
+            raise NotInBundle(name, "nobody took it", "record it")
+        frame = self.frames[name]
+        for key, value in params.items():
+            if key in frame.columns:
+                frame = frame.filter(pl.col(key).cast(pl.String) == str(value))
+        return frame
+
+    def names(self) -> list[str]:
+        """Names of all queries."""
+        return sorted(self.frames)
+
+    def absent(self, name: str) -> list[str]:
+        """What would have to be recorded."""
+        return [f"no {name} in this bundle"]
+
+    def sql_text(self, name: str) -> str:
+        """A query's text."""
+        return f"SELECT * FROM {name} -- </script>"
