@@ -1,0 +1,114 @@
+"""From physical lines to text: container wrappers, colours, launcher prefixes.
+
+A *text* is what one program wrote as one line. Docker and CRI break a long one into several
+physical lines; those are joined again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from postmortem.ingest.readers.nccl_log.times import Stamp, container_time
+
+_CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([PF])(?::\S*)? (.*)", re.S)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m")
+_LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+
+# What stands before a text: quotes, bars, launchers' marks, times; rank groups name the rank.
+_LEAD = re.compile(
+    r"(?:[>|\s]+"
+    r"|\[\d+,(?P<mpi>\d+)\]<std(?:out|err)>:\s?"
+    r"|\[rank(?P<torch>\d+)\]:\s?"
+    r"|\[default\d+\]:\s?"
+    r"|\[[A-Za-z_][\w.-]*:\d+\]:\s?"
+    r"|\([^()]*\bpid=\d+[^()]*\)\s?"
+    r"|(?P<srun>\d{1,7}): "
+    r"|\[(?P<launcher>\d{1,7})\] (?=\S)(?!NCCL )"
+    r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?:?\s?"
+    r")",
+    re.ASCII,
+)
+
+
+@dataclass(slots=True)
+class Text:
+    """One program's line: its text, the physical lines it came from, its container's time."""
+
+    text: str
+    lines: list[int]
+    stamp: Stamp | None = None
+    broken: str = ""
+
+
+@dataclass(slots=True)
+class Unwrapper:
+    """Takes wrappers off physical lines and joins what was broken in transport."""
+
+    _held: dict[str, Text] = field(default_factory=dict)
+
+    def feed(self, number: int, line: str) -> Text | None:
+        """The text of a physical line (no newline); None while it is only a part of one."""
+        if line.endswith("\r"):
+            line = line.rstrip("\r")
+        first = line[:1]
+        if first == "{" and line.startswith('{"log":'):
+            return self._docker(number, line)
+        if first == "2":
+            cri = _CRI.fullmatch(line)
+            if cri is not None:
+                return self._join(cri[2], Text(clean(cri[4]), [number], container_time(cri[1])), cri[3] == "F")
+        return Text(clean(line), [number])
+
+    def rest(self) -> list[Text]:
+        """Texts whose end never came."""
+        held = list(self._held.values())
+        self._held.clear()
+        return held
+
+    def _docker(self, number: int, line: str) -> Text | None:
+        try:
+            record = json.loads(line)
+            text, stream, time = record["log"], str(record.get("stream", "")), str(record.get("time", ""))
+            whole = text.endswith("\n")
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return Text("", [number], None, "a container's JSON line is cut or malformed")
+        return self._join(stream, Text(clean(text.rstrip("\r\n")), [number], container_time(time)), whole)
+
+    def _join(self, stream: str, part: Text, whole: bool) -> Text | None:
+        held = self._held.pop(stream, None)
+        if held is not None:
+            part = Text(held.text + part.text, held.lines + part.lines, held.stamp)
+        if whole:
+            return part
+        self._held[stream] = part
+        return None
+
+
+def clean(line: str) -> str:
+    """A line without terminal colours, whether or not their escape byte survived."""
+    if "m" in line and ("\x1b" in line or "[" in line):
+        return _COLOUR.sub("", line)
+    return line
+
+
+def unlink(line: str) -> str:
+    """A line with markdown links replaced by their text."""
+    return _LINK.sub(r"\1", line)
+
+
+def lead_of(text: str) -> tuple[int, int | None]:
+    """How far launchers' marks reach into ``text``, and the rank they name (None: none).
+
+    torchrun's ``[default3]:`` and ``[host:3]:`` number the workers of one node: no rank.
+    """
+    at = 0
+    rank: int | None = None
+    while True:
+        match = _LEAD.match(text, at)
+        if match is None or match.end() == at:
+            return at, rank
+        if match.lastgroup is not None:
+            rank = int(match[match.lastgroup])
+        at = match.end()

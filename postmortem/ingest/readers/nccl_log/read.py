@@ -1,0 +1,255 @@
+"""The pass over a log: physical lines in, rows, rejects and counts out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from postmortem.ingest.reader import Facts, Ignored, Item, Note, Reject, Source
+from postmortem.ingest.readers.nccl_log import detail
+from postmortem.ingest.readers.nccl_log.calls import Calls
+from postmortem.ingest.readers.nccl_log.comms import Communicators, Process
+from postmortem.ingest.readers.nccl_log.errors import Troubles
+from postmortem.ingest.readers.nccl_log.grammar import CUT_PREFIX, TAIL, classify
+from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of
+from postmortem.ingest.readers.nccl_log.records import Finder, Record
+from postmortem.ingest.readers.nccl_log.rows import Rows
+from postmortem.ingest.readers.nccl_log.times import Clock
+from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs
+
+CHUNK = 8 << 20  # bytes read at once: large enough to be fast, small beside any memory limit
+REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
+
+# The line after a wrapped InfiniBand warning, which ends at ``len``.
+_WRAPPED_END = ", len"
+_WRAPPED_REST = re.compile(r"\d+, vendor err \d+")
+_MATRIX = re.compile(r"\s*(?:Function|Broadcast|Reduce|AllGather|ReduceScatter|AllReduce) \|[\s\w|]+$")
+
+
+class Pass:
+    """State of one pass over one file."""
+
+    def __init__(self, source: Source) -> None:
+        self.rows = Rows()
+        self.communicators = Communicators()
+        self.calls = Calls(self.communicators)
+        self.troubles = Troubles()
+        self.watchdogs = Watchdogs()
+        self.finder = Finder(Clock(source.time_format))
+        self.unwrapper = Unwrapper()
+        self.ignored: Counter[str] = Counter()
+        self.rejects: list[Reject] = []
+        self.lines = 0
+        self.parsed = 0
+        self.torn = 0
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+        self.local = False
+        self.zoned = False
+        self.processes: set[Process] = set()
+        self._wrapped: Record | None = None
+        self._wrapped_line = 0
+
+    def feed(self, number: int, line: str) -> None:
+        """One physical line, without its newline."""
+        text = self.unwrapper.feed(number, line)
+        if text is not None:
+            self.text(text)
+
+    def text(self, text: Text) -> None:
+        """One program's line: its records, or why it has none."""
+        if text.broken:
+            self._reject(text, text.broken, "")
+            return
+        if self._wrapped is not None and self._unwrap(text):
+            return
+        records = self.finder.find(text)
+        whole = [r for r in records if r.level is not None]
+        if not whole:
+            if not self._torch(text):
+                self._nothing(text, bool(records))
+            return
+        self.parsed += len(text.lines)
+        line = text.lines[0]
+        for record in records:
+            if record.level == "WARN" and record.message.endswith(_WRAPPED_END):
+                self._wrapped, self._wrapped_line = record, line
+            else:
+                self.record(record, line)
+
+    def record(self, record: Record, line: int) -> None:
+        """One record: a row of nccl_records, and of the table of its kind."""
+        kind = classify(record.level or "", record.message)
+        torn = kind.torn or record.level is None
+        self.torn += torn
+        stamp = record.stamp
+        self.processes.add((record.host, record.pid))
+        if stamp is not None:
+            self.time(stamp.ns, stamp.local)
+        self.rows.add(
+            "nccl_records", line, record.piece, record.level, kind.kind, record.host, record.pid,
+            record.tid, record.dev, stamp.ns if stamp else None, stamp.whose if stamp else None,
+            stamp.local if stamp else None, record.loc,
+            None if kind.kind == "coll" else record.message, torn, record.rank,
+        )  # fmt: skip
+        write = detail.WRITERS.get(kind.kind)
+        if write is not None:
+            write(self, record, line, kind)
+
+    def time(self, ns: int, local: bool) -> None:
+        """A time of the log widens its span."""
+        self.first_ns = ns if self.first_ns is None else min(self.first_ns, ns)
+        self.last_ns = ns if self.last_ns is None else max(self.last_ns, ns)
+        self.local |= local
+        self.zoned |= not local
+        if self.watchdogs.year is None:
+            self.watchdogs.year = detail.year_of(ns)
+
+    def end(self) -> None:
+        """What waits for more lines gets none."""
+        for text in self.unwrapper.rest():
+            self.text(text)
+        self._flush_wrapped()
+
+    def _unwrap(self, text: Text) -> bool:
+        """Join the second half of a wrapped warning; whether this text was it."""
+        record = self._wrapped
+        found = _WRAPPED_REST.match(text.text)
+        if record is None or found is None:
+            self._flush_wrapped()
+            return False
+        record.message += " " + text.text.rstrip()
+        self.parsed += len(text.lines)
+        self._flush_wrapped()
+        return True
+
+    def _flush_wrapped(self) -> None:
+        record, self._wrapped = self._wrapped, None
+        if record is not None:
+            self.record(record, self._wrapped_line)
+
+    def _torch(self, text: Text) -> bool:
+        if not any(mark in text.text for mark in MARKS):
+            return False
+        line = text.lines[0]
+        told = self.watchdogs.read(text.text, line, self.rows)
+        if told is None:
+            return False
+        self.parsed += len(text.lines)
+        self.rows.add(
+            "nccl_records", line, 0, told.level, told.kind, None, None, None, None, None, None, None,
+            None, told.message, False, told.rank,
+        )  # fmt: skip
+        return True
+
+    def _nothing(self, text: Text, prefixed: bool) -> None:
+        """A text without a record: ignored with a reason, or rejected if it was one once."""
+        at, _ = lead_of(text.text)
+        rest = text.text[at:].strip()
+        if prefixed:
+            self._reject(text, "torn: a process without its message", text.text)
+            self.torn += 1
+        elif not rest:
+            self._ignore(text, "blank")
+        elif TAIL.search(rest):
+            self._reject(text, "torn: the end of a record that begins elsewhere", text.text)
+        elif CUT_PREFIX.fullmatch(rest):
+            self._reject(text, "cut: the beginning of a record and no more", text.text)
+        elif "NCCL INFO" in rest or "NCCL WARN" in rest:
+            self._reject(text, "names NCCL's level, but not where a record has it", text.text)
+        elif "ProcessGroupNCCL" in rest:
+            self._ignore(text, "other lines of PyTorch's ProcessGroupNCCL")
+        elif _MATRIX.match(text.text):
+            self._ignore(text, "rows of NCCL's matrix of algorithms")
+        else:
+            self._ignore(text, "other programs' text")
+
+    def _ignore(self, text: Text, why: str) -> None:
+        self.ignored[why] += len(text.lines)
+
+    def _reject(self, text: Text, reason: str, shown: str) -> None:
+        self.rejects.extend(Reject(number, reason, shown[:REJECT_TEXT]) for number in text.lines)
+
+    def take_rejects(self) -> list[Reject]:
+        """Rejects gathered since the last call."""
+        out, self.rejects = self.rejects, []
+        return out
+
+
+def chunks(source: Source) -> Iterator[tuple[bytes, bool]]:
+    """The file in pieces that end at a newline; the flag marks the last, which may not."""
+    held: list[bytes] = []
+    with source.open() as file:
+        while data := file.read(CHUNK):
+            end = data.rfind(b"\n") + 1
+            if end:
+                held.append(data[:end])
+                yield b"".join(held), False
+                held = [data[end:]] if end < len(data) else []
+            else:
+                held.append(data)
+    yield b"".join(held), True
+
+
+def read(source: Source) -> Iterator[Item]:
+    """All of a log. Raises OSError where the file cannot be read, ValueError for a bad time format."""
+    run = Pass(source)
+    for data, _ in chunks(source):
+        if not data:
+            continue
+        lines = data.decode("utf-8", "replace").split("\n")
+        if not lines[-1]:
+            lines.pop()
+        for number, line in enumerate(lines, run.lines + 1):
+            run.feed(number, line)
+        run.lines += len(lines)
+        yield from run.rows.batches()
+        yield from run.take_rejects()
+    run.end()
+    run.communicators.rows(run.rows)
+    yield from run.rows.batches()
+    yield from run.take_rejects()
+    for why, count in sorted(run.ignored.items()):
+        yield Ignored(why, count)
+    yield from notes(run)
+    yield facts(run)
+
+
+def notes(run: Pass) -> Iterator[Note]:
+    """What the audit must say about this log."""
+    if run.torn:
+        yield Note(
+            "data_loss", "nccl-torn-records",
+            f"{run.torn} records are torn or cut (several writers on one pipe, or a cut file); nothing was read of them",
+        )  # fmt: skip
+    if run.local:
+        yield Note(
+            "notice", "nccl-local-time",
+            "times carry no zone: they are local digits read as UTC; set clock_offset_ns for this source",
+        )  # fmt: skip
+    if run.local and run.zoned:
+        yield Note("notice", "nccl-mixed-clocks", "some times carry a zone and some none: their order is uncertain")
+    if run.watchdogs.repeats:
+        yield Note(
+            "info", "torch-watchdog-repeats",
+            f"{run.watchdogs.repeats} lines of PyTorch's watchdog repeat one told before and were not counted twice",
+        )  # fmt: skip
+
+
+def facts(run: Pass) -> Facts:
+    """What the log says about itself."""
+    # Of several processes in one log none is the file's rank.
+    ranks = run.communicators.largest_ranks() if len(run.processes) == 1 else set()
+    timed = run.first_ns is not None
+    return Facts(
+        lines=run.lines,
+        parsed=run.parsed,
+        first_ns=run.first_ns,
+        last_ns=run.last_ns,
+        origin_ns=0 if timed else None,
+        clock=("local time of the log, zone unknown" if run.local else "times of the log") if timed else None,
+        rank=next(iter(ranks)) if len(ranks) == 1 else None,
+        rank_from="NCCL's largest communicator" if len(ranks) == 1 else None,
+        version=run.communicators.version,
+    )

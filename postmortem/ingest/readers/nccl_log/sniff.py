@@ -1,0 +1,40 @@
+"""Whether a file is an NCCL log: by its text, never by its name."""
+
+from __future__ import annotations
+
+import re
+
+from postmortem.ingest.reader import Head
+from postmortem.ingest.readers.nccl_log import torch
+
+_RECORD = re.compile(
+    rb"[\w.-]+:\d+:\d+ (?:\[-?\d+\] )?(?:\S+ )?(?:\S+ (?:\(\w+\) )?)?NCCL (?:INFO|WARN|TRACE|CALL) ", re.ASCII
+)
+_BARE = re.compile(rb"(?:^|[\]>:|] |\n)(?:\[\d+\] )?NCCL (?:INFO|WARN) \S", re.ASCII)
+_VERSION = re.compile(rb"^NCCL version \d+\.\d+\S*\+(?:cuda|hip)[\d.]+\s*$", re.M)
+
+# Files that may quote a log among other things: databases, archives, Parquet, Nsight's own.
+_BINARY = (b"SQLite format 3\0", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x7fELF")
+
+
+def sniff(head: Head) -> int:
+    """95: records with their process; 80: PyTorch's watchdog lines; 70: records without; 0: none."""
+    data = head.data
+    if data.startswith(_BINARY) or _other_json(data):
+        return 0
+    if _RECORD.search(data):
+        return 95
+    text = data.decode("utf-8", "replace")
+    if any(mark in text for mark in torch.MARKS) and (torch.WATCHDOG.search(text) or torch.STATUS.search(text)):
+        return 80
+    if _BARE.search(data) or _VERSION.search(data):
+        return 70
+    return 0
+
+
+def _other_json(data: bytes) -> bool:
+    """JSON Lines or a JSON document, other than a container's ``{"log": ...}`` lines."""
+    start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b'{"log":'):
+        return False
+    return start.startswith((b'{"', b"{\n", b"[{", b"{ "))

@@ -1,0 +1,20 @@
+-- one row a collective that PyTorch's watchdog gave up on, or a state of a process group that it reported
+-- record: stderr of PyTorch (ProcessGroupNCCL)
+CREATE TABLE torch_watchdog (
+    source_id      INTEGER NOT NULL, -- file
+    line           BIGINT NOT NULL,  -- physical line from 1, of its first telling
+    kind           VARCHAR NOT NULL, -- timeout, status
+    rank           INTEGER,          -- rank
+    pg             VARCHAR,          -- process group id as printed; NULL where the line names none
+    pg_name        VARCHAR,          -- its description, e.g. default_pg
+    seq            BIGINT,           -- sequence number of the work in its process group
+    op             VARCHAR,          -- ALLREDUCE, _ALLGATHER_BASE, BROADCAST, ...
+    numel          BIGINT,           -- elements going in
+    numel_out      BIGINT,           -- elements coming out
+    timeout_ms     DOUBLE,           -- limit, ms
+    ran_ms         DOUBLE,           -- time that it had run, ms
+    last_enqueued  BIGINT,           -- last work enqueued
+    last_completed BIGINT,           -- last work completed
+    t_ns           BIGINT,           -- UTC epoch ns (local digits read as UTC); NULL where year or time is not known
+    time_text      VARCHAR           -- time as printed (MMDD HH:MM:SS.fraction, local, without a year)
+);
