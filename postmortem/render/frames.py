@@ -77,9 +77,22 @@ def gather(catalogue: Catalogue, chain: Chain | None, baseline: pl.DataFrame | N
     else:
         out.frames["iterations"] = _of(iterations, replica)
         out.frames["tactic_iterations"] = _phases(iterations, chain, replica)
+        if baseline is None and chain is not None:
+            out.frames["baseline"] = _baseline(chain, out.frames["iterations"])
     if chain is not None:
         _steps(catalogue, chain, out)
     return out
+
+
+def _baseline(chain: Chain, iterations: pl.DataFrame) -> pl.DataFrame:
+    """The calm window that the links were compared with, where one of them says it (``calm``: first, stop)."""
+    for link in chain.links:
+        calm = link.facts.get("calm")
+        if isinstance(calm, list | tuple) and len(calm) == 2:
+            inside = iterations.filter((pl.col("iteration") >= calm[0]) & (pl.col("iteration") < calm[1]))
+            if inside.height:
+                return inside.select(pl.col("start_ns").min(), pl.col("start_ns").max().alias("end_ns"))
+    return pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
 
 def _replica(chain: Chain | None, iterations: pl.DataFrame | None) -> str | None:

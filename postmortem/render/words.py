@@ -107,7 +107,7 @@ def figure_text(link: Link) -> str:
     if link.baseline is None:
         return text
     text += f", calm {with_unit(link.baseline, link.unit)}"
-    if link.baseline > 0 and link.unit != "ratio":
+    if link.baseline > 0 and link.unit != "ratio" and link.value >= link.baseline / 10:
         text += f" ({with_unit(link.value / link.baseline, 'ratio')})"
     return text
 

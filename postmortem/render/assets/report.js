@@ -33,11 +33,11 @@
       tooltip: { disableDefaultStyle: true },
     });
     views.set(plot, made);
-    controls(plot, made.view);
+    controls(plot, made.view, (made.spec.usermeta || {}).incident);
   };
 
   // Buttons for the keyboard, where the chart can be zoomed along its time axis.
-  const controls = (plot, view) => {
+  const controls = (plot, view, incident) => {
     const bar = plot.parentElement.querySelector(".controls");
     try { view.signal("zoom_t"); } catch { return; }
     const whole = view.scale("x").domain();
@@ -53,7 +53,6 @@
       ["Later", (a, b, w) => [a + w / 4, b + w / 4]],
       ["All", () => whole],
     ];
-    const incident = plot.dataset.incident && plot.dataset.incident.split(" ").map(Number);
     if (incident) buttons.unshift(["The incident", () => incident]);
     bar.textContent = "";
     for (const [label, change] of buttons) {

@@ -141,7 +141,7 @@ def build(frames: Frames) -> alt.VConcatChart:
         bind="scales",
         views=[f"lane_{n}" for n in range(len(lanes))],
     )
-    return alt.vconcat(*drawn, params=[zoom], title=note(said)).resolve_scale(
+    return alt.vconcat(*drawn, params=[zoom], title=note(said), usermeta=_usermeta(links, span)).resolve_scale(
         x="shared", color="independent", opacity="independent"
     )
 
@@ -172,6 +172,19 @@ def _span(frames: Frames) -> tuple[Span | None, str]:
         return whole, ""
     around = Span(max(whole.start_ns, start - 5 * length), min(whole.end_ns, end + 5 * length))
     return around, f"{around.seconds:.3g} s around the incident, of {whole.seconds:.3g} s recorded"
+
+
+def _usermeta(links: pl.DataFrame, span: Span) -> dict[str, list[float]]:
+    """For the page: the seconds that hold the chain, with some room, to zoom to."""
+    if links.is_empty():
+        return {}
+    ends = pl.concat([links["start_ns"], links["end_ns"]]).drop_nulls()
+    around = pl.DataFrame({"first": [ends.min()], "last": [ends.max()]}).select(
+        span.since("first").alias("first"), span.since("last").alias("last")
+    )
+    first, last = around.row(0)
+    room = max((last - first) * 0.15, span.seconds * 0.01)
+    return {"incident": [round(max(0.0, first - room), 6), round(min(span.seconds, last + room), 6)]}
 
 
 def _chain_lane(links: pl.DataFrame, span: Span) -> list[alt.Chart]:
@@ -443,9 +456,8 @@ def _tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
 
 def _margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
     """How clear each token's win was, and where it flipped, for the request and the others."""
-    floor = 1e-4
     own = _own_steps(frames, span).drop_nulls("margin")
-    own = own.select("t", "step", "token_id", "margin", "iteration", shown=pl.col("margin").clip(floor))
+    own = own.select("t", "step", "token_id", "margin", "iteration")
     flips = within(frames["flips"].drop_nulls(["ts_ns", "margin"]), span, "ts_ns")
     if own.is_empty() and flips.is_empty():
         return []
@@ -457,13 +469,12 @@ def _margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart
     rows = flips.select(
         span.since("ts_ns").alias("t"),
         *ids,
-        shown=pl.col("margin").clip(floor),
         whose=pl.when(pl.col("req_id").is_in(request)).then(pl.lit("this request's")).otherwise(pl.lit("another's")),
     )
     y = alt.Y(
-        "shown:Q",
-        scale=alt.Scale(type="log", nice=True),
-        axis=lane_axis("margin\nlogits, log scale", LANE + 18, ticks=4),
+        "margin:Q",
+        scale=alt.Scale(type="sqrt", nice=True),
+        axis=lane_axis("margin\nlogits, root scale", LANE + 18, ticks=4),
     )
     tips = [alt.Tooltip("step:Q"), alt.Tooltip("token_id:Q"), alt.Tooltip("margin:Q", title="margin (logits)")]
     layers = []
@@ -481,7 +492,7 @@ def _margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart
                     "whose:N", scale=alt.Scale(domain=domain, range=[LIT, OTHER]), legend=alt.Legend(title="flip")
                 ),
                 shape=alt.Shape("whose:N", scale=alt.Scale(domain=domain, range=["diamond", "triangle-up"])),
-                size=alt.Size("whose:N", scale=alt.Scale(domain=domain, range=[190, 50]), legend=None),
+                size=alt.condition("datum.whose == \"this request's\"", alt.value(190), alt.value(50)),
                 tooltip=[f"{name}:N" for name in ids],
             )
         )

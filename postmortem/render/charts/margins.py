@@ -13,9 +13,6 @@ from postmortem.render.chart import Chart, Frames, cap, nothing, values
 from postmortem.render.columns import extremes
 from postmortem.render.theme import INK, LIT, OTHER, WIDTH
 
-#: Margins below this are drawn here: a logarithm has no zero.
-FLOOR = 1e-4
-
 WANTS = {
     "request_steps": {
         "req_id": pl.String,
@@ -36,12 +33,10 @@ def build(frames: Frames) -> alt.LayerChart | alt.Chart:
         return nothing("no step records its margin", WIDTH)
     close = steps.with_columns(closeness=-pl.col("margin"))
     drawn, said = extremes(close, "step", "closeness", ("role",))
-    rows = drawn.with_columns(shown=pl.col("margin").clip(FLOOR)).select(
-        "req_id", "step", "margin", "shown", "algo_id", "token_id", "role"
-    )
+    rows = drawn.select("req_id", "step", "margin", "algo_id", "token_id", "role")
     roles = ["request", "reference"]
     x = alt.X("step:Q", title="decode step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, grid=False))
-    y = alt.Y("shown:Q", title="margin (logits, log scale)", scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=4))
+    y = alt.Y("margin:Q", title="margin (logits, root scale)", scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=4))
     tips = ["req_id:N", "step:Q", alt.Tooltip("margin:Q", title="margin (logits)"), "algo_id:N", "token_id:Q"]
     colour = alt.Color("role:N", title="whose", sort=roles, scale=alt.Scale(domain=roles, range=[LIT, OTHER]))
     dash = alt.StrokeDash("role:N", scale=alt.Scale(domain=roles, range=[[1, 0], [4, 3]]), legend=None)

@@ -18,8 +18,8 @@ from postmortem.render.terminal import written
 from postmortem.render.words import visible
 
 #: A text column may be folded to this width before the table is given up for blocks.
-_NARROWEST = 20
-_GAP = 3
+_NARROWEST = 12
+_GAP = 2
 
 
 def write(frame: pl.DataFrame, look: Look) -> bytes:
@@ -36,13 +36,13 @@ def write(frame: pl.DataFrame, look: Look) -> bytes:
         width if figure else max(cell_len(name), min(width, _NARROWEST))
         for width, figure, name in zip(widths, figures, names, strict=True)
     ]
-    if sum(least) + _GAP * len(least) <= look.width:
+    if sum(least) + _GAP * (len(least) - 1) <= look.width:
         return written(_table(names, figures, widths, cells), look).encode()
     return _blocks(names, cells, look).encode()
 
 
 def _table(names: list[str], figures: list[bool], widths: list[int], cells: list[list[str]]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for name, figure, width in zip(names, figures, widths, strict=True):
         table.add_column(
             Text(name, style="bold"),
