@@ -54,14 +54,17 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     effect, low, high = median_effect(now["signal"].to_numpy(), before["signal"].to_numpy(), "difference")
     level, calm_level = float(np.median(now["signal"])), float(np.median(before["signal"]))
     if not low > 0:
-        return RuledOut(f"rank {rank}, {signal.noun}: {number(level)} {signal.unit} an iteration, {number(calm_level)} when calm")
+        return RuledOut(
+            f"rank {rank}, {signal.noun}: {number(level)} {signal.unit} an iteration, {number(calm_level)} when calm"
+            f" (difference {number(low)} to {number(high)})"
+        )
     elsewhere = float(np.median(others["signal"])) if others.height else None
     correlation, p_value = _association(case, mine, late, window, calm)
     risen = mine.filter((pl.col("signal") > calm_level) & (pl.col("iteration") >= window.first))
     first = int(risen["iteration"][0])
     beyond = "" if elsewhere is None else f"; the other ranks {number(elsewhere)}"
     tests: tuple[Test, ...] = (
-        order(first, late.iteration if late.iteration is not None and late.iteration >= first else window.stop - 1),
+        order(first, _first_late(case, late, window, calm)),
         Test("size", True, f"{number(level)} {signal.unit} an iteration against {number(calm_level)} when calm{beyond}", effect, signal.unit, low, high),
         specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration"),
         mechanism(True, f"rank {rank}'s own record of the same iterations"),
@@ -90,6 +93,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         p_value=p_value,
         tests=tests,
         evidence=_evidence(case, signal, rank),
+        facts={key: late.facts[key] for key in ("window", "calm", "excess_ms")},
     )
     return Found(link, share)
 
@@ -103,6 +107,20 @@ def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, .
     if signal.activity is not None:
         shown.append(case.evidence("rank_activity", kind=signal.activity, replica=case.replica, rank=rank))
     return tuple(shown)
+
+
+def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
+    """The first iteration of the window in which the rank was later than in 99 % of the calm ones.
+
+    The window's own start is where a level changed best, and may lie an iteration or two off.
+    """
+    times = case.rank_times
+    if times is None or late.rank not in times.ranks:
+        return window.first
+    lead = lead_of_others(times.compute_ms)[:, times.ranks.index(late.rank)]
+    usual = np.quantile(lead[times.within(calm)], 0.99)
+    beyond = times.iterations[times.within(window) & (lead > usual)]
+    return int(beyond[0]) if beyond.size else window.first
 
 
 def _association(case: Case, mine: pl.DataFrame, late: Link, window: Window, calm: Window) -> tuple[float, float]:

@@ -118,6 +118,12 @@ def _rank(found: Found) -> tuple[int, float]:
     return _ORDER.index(found.link.grade), -(found.share if found.share is not None else 0.0)
 
 
+def _nearest(found: list[Found]) -> list[Found]:
+    """Without those that lead to another one found: they are met again one link farther up."""
+    seen = {f.link.kind for f in found}
+    return [f for f in found if not seen & set(kinds()[f.link.kind].leads_to)]
+
+
 def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], list[Missing]]:
     """Walk from the ends (kinds that lead nowhere) to a root, the strongest cause at each turn."""
     links: list[Link] = []
@@ -138,6 +144,7 @@ def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], l
                 missing.append(Missing(outcome.what, outcome.record))
         if not found:
             break
+        found = _nearest(found)
         found.sort(key=_rank)
         best = found[0]
         for other in found[1:]:

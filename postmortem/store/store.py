@@ -40,8 +40,9 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
     """
     try:
         con = duckdb.connect(str(path), read_only=True, config=READ_ONLY_CONFIG)
-        run(con, "SET TimeZone = 'UTC'")
-        run(con, "SET lock_configuration = true")
+        if run(con, "SELECT current_setting('lock_configuration')") != [(True,)]:  # else opened twice
+            run(con, "SET TimeZone = 'UTC'")
+            run(con, "SET lock_configuration = true")
         rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema'")
     except duckdb.Error as e:
         raise StoreError(str(path), str(e).splitlines()[0], "delete it and run again") from e

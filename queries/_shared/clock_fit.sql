@@ -5,9 +5,12 @@
 -- distances (1.4826 × MAD estimates a standard deviation), twice, for 95 %.
 CREATE VIEW clock_fit AS
 WITH ends AS (
-    SELECT source_id, end_ns - median(end_ns) OVER (PARTITION BY replica, comm, seq, op) AS off,
+    SELECT source_id, end_ns - first_ns - median(end_ns - first_ns) OVER (PARTITION BY replica, comm, seq, op) AS off,
            count(*) OVER (PARTITION BY replica, comm, seq, op) AS ranks
-    FROM collective_calls
+    FROM (
+        -- epoch times lose their last bits as DOUBLE: distances are taken first
+        SELECT *, min(end_ns) OVER (PARTITION BY replica, comm, seq, op) AS first_ns FROM collective_calls
+    )
 )
 SELECT source_id, CAST(round(-median(off)) AS BIGINT) AS offset_ns,
        CAST(ceil(2 * 1.4826 * mad(off)) AS BIGINT) AS uncertainty_ns, count(*) AS events

@@ -1,25 +1,30 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
 -- One row a request of a replay group that decodes greedily and has another member: its reference.
--- The calmest comes first: fewest steps outside the regime normal; then the replica whose iterations
--- spread least (p95 of the step time over its median); then the member with whose tokens most agree;
--- then the earliest. The reference itself has none.
+-- The calmest comes first: the smallest share of steps outside the regime normal; then the replica whose
+-- plan varied least (share of its steps that left its most frequent tactic); then the one whose step
+-- times spread least (p95 over median); then the member with whose tokens most agree; then the
+-- earliest. The reference itself has none.
 CREATE VIEW references_of AS
 WITH members AS (
     SELECT req_id, replica, admitted_ns, effective_text_sha256, decode_key
     FROM request_keys
     WHERE greedy AND effective_text_sha256 IS NOT NULL
 ), told AS (
-    SELECT s.req_id, count(*) FILTER (WHERE g.regime <> 'normal') AS strained,
+    SELECT s.req_id, avg(CASE WHEN g.regime = 'normal' THEN 0 ELSE 1 END) FILTER (WHERE g.regime IS NOT NULL) AS strained,
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
     FROM steps AS s
     LEFT JOIN step_regimes AS g ON g.req_id = s.req_id AND g.step = s.step
     GROUP BY s.req_id
+), usual AS (
+    SELECT replica, mode(algo_id ORDER BY algo_id) AS algo_id FROM steps GROUP BY replica
 ), spread AS (
-    SELECT replica, quantile_cont(gpu_ms, 0.95) / nullif(median(gpu_ms), 0) AS spread
-    FROM steps
-    GROUP BY replica
+    SELECT s.replica, avg(CASE WHEN s.algo_id = u.algo_id THEN 0 ELSE 1 END) FILTER (WHERE s.algo_id IS NOT NULL) AS varied,
+           quantile_cont(s.gpu_ms, 0.95) / nullif(median(s.gpu_ms), 0) AS spread
+    FROM steps AS s
+    JOIN usual AS u ON u.replica = s.replica
+    GROUP BY s.replica
 ), weighed AS (
-    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, p.spread,
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, p.varied, p.spread,
            coalesce(m.admitted_ns, t.first_ns) AS since_ns,
            count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
@@ -28,7 +33,7 @@ WITH members AS (
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
+        ORDER BY strained NULLS LAST, varied NULLS LAST, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed
 )

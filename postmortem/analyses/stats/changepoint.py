@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from postmortem.analyses.stats.median_mad import mad, median
 from postmortem.analyses.stats.permutation import block_shuffles, p_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHORTEST = 5  # the median of fewer values says nothing of a level
+# A value farther out than this counts as this far, so that one spike does not make a level. Ten MADs
+# are 6.7 standard deviations of normal data: levels that far apart are told apart all the same.
+CLIP = 10.0
 
 
 @dataclass(frozen=True)
@@ -24,36 +28,33 @@ class ChangePoint:
     p_value: float
 
 
-def _scores(ranks: NDArray[np.float64], shortest: int) -> NDArray[np.float64]:
-    """Standardised difference of mean ranks after and before each split; shape (..., splits)."""
-    n = ranks.shape[-1]
+def _scores(values: NDArray[np.float64], shortest: int) -> NDArray[np.float64]:
+    """Difference of the means after and before each split over its scale; shape (..., splits)."""
+    n = values.shape[-1]
     after = np.arange(n - shortest, shortest - 1, -1)  # values after a split at n - after
     before = n - after
-    tail = np.cumsum(ranks[..., ::-1], axis=-1)[..., shortest - 1 : n - shortest][..., ::-1]
-    mean = (n + 1) / 2
-    # Wilcoxon's rank sum, standardised: variance n_a n_b (n + 1) / 12.
-    scores: NDArray[np.float64] = (tail - after * mean) / np.sqrt(after * before * (n + 1) / 12)
+    tail = np.cumsum(values[..., ::-1], axis=-1)[..., shortest - 1 : n - shortest][..., ::-1]
+    whole = values.sum(axis=-1, keepdims=True)
+    scores: NDArray[np.float64] = (tail / after - (whole - tail) / before) / np.sqrt(1 / after + 1 / before)
     return scores
 
 
 def change_point(values: NDArray[np.float64], shortest: int = SHORTEST) -> ChangePoint | None:
-    """The split after which values are most clearly higher (or lower), by Wilcoxon's rank sum.
+    """The split after which values are most clearly higher (or lower).
 
-    Pettitt's test (1979) with the standardised statistic, so that a short new level at the end
-    counts as well as a long one; its p-value from shuffling blocks of neighbours. None where the
-    series is too short for two levels.
+    The standardised difference of means (so that a short new level at the end counts as well as a
+    long one) of values clipped at CLIP MADs; its p-value from shuffling blocks of neighbours. None
+    where the series is too short for two levels, or does not vary.
     """
     n = values.size
     if n < 2 * shortest:
         return None
-    order = np.argsort(values, kind="stable")
-    ranks = np.empty(n)
-    ranks[order] = np.arange(1, n + 1)
-    unique, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    if unique.size < n:  # ties share their mean rank
-        sums = np.bincount(inverse, weights=ranks)
-        ranks = (sums / counts)[inverse]
-    scores = _scores(ranks, shortest)
+    centre, spread = median(values), mad(values)
+    reach = CLIP * spread if spread > 0 else float(np.abs(values - centre).max())
+    if reach == 0:
+        return None
+    clipped = np.clip(values, centre - reach, centre + reach)
+    scores = _scores(clipped, shortest)
     best = int(np.argmax(np.abs(scores)))
-    drawn = np.abs(_scores(ranks[block_shuffles(n)], shortest)).max(axis=1)
+    drawn = np.abs(_scores(clipped[block_shuffles(n)], shortest)).max(axis=1)
     return ChangePoint(best + shortest, bool(scores[best] > 0), p_of(float(abs(scores[best])), drawn))

@@ -25,7 +25,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return Unseen("which tactic ran at the flip, and which at the reference's", "algo_id in the s records of both")
     other = known.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
     if other.is_empty():
-        return RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")
+        return _while_prefilling(case, known)
     last = other.row(-1, named=True)
     first = other.row(0, named=True)
     calm = last["algo_id_reference"]
@@ -74,6 +74,47 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             case.evidence("flip_by_tactic"),
         ),
         facts={"tactic": last["algo_id"], "reference_tactic": calm, "first_iteration": first["iteration"]},
+    )
+    return Found(link)
+
+
+def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
+    """No decode step differs: did the prompt's own iterations, from admission to the first token?
+
+    Which of them computed this prompt is not recorded, so that ids do not join.
+    """
+    calm = str(known["algo_id_reference"][0])
+    admitted = case.frame("requests", req_id=case.req_id).row(0, named=True)["admitted_ns"]
+    first_ns = known["ts_ns"][0] if known["step"][0] == 0 else None
+    kept = RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")
+    if admitted is None or first_ns is None:
+        return kept
+    before = case.iterations.filter(
+        pl.col("start_ns").is_between(admitted, first_ns - 1) & pl.col("algo_id").is_not_null()
+    )
+    other = before.filter(pl.col("algo_id") != calm)
+    if other.is_empty():
+        return kept
+    last = other.row(-1, named=True)
+    tests = (
+        order(last["iteration"], known["iteration"][0]),
+        Test("size", None, f"{other.height} of {before.height} iterations between its admission and its first token ran another tactic", float(other.height), "iterations"),
+        mechanism(None, "which iterations computed its prompt is not recorded"),
+    )  # fmt: skip
+    link = Link(
+        kind=KIND.name,
+        summary=f"every step ran tactic {calm}, but {other.height} of {before.height} iterations before its first token did not",
+        grade=grade(tests),
+        replica=case.replica,
+        start_ns=other["start_ns"][0],
+        end_ns=last["end_ns"],
+        iteration=last["iteration"],
+        value=float(other.height),
+        baseline=0.0,
+        unit="iterations",
+        tests=tests,
+        evidence=(case.evidence("requests", req_id=case.req_id), case.evidence("iterations", replica=case.replica)),
+        facts={"tactic": last["algo_id"], "reference_tactic": calm, "first_iteration": other["iteration"][0]},
     )
     return Found(link)
 

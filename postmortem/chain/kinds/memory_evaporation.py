@@ -42,7 +42,7 @@ KIND = Kind(
     role="root",
     says="replication and checkpoint pins took the KV pool: effective free below 5 % with them, not without",
     seen_in=("s records", "NVTX"),
-    leads_to=("straggler_rank",),
+    leads_to=("kv_eviction", "straggler_rank"),
     refuted_by="the pool kept 5 % free with the pins, or lacked it without them too",
     detect=detect,
 )

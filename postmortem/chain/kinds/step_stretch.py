@@ -42,7 +42,9 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         total, total - np.maximum(0, now - np.median(calm)), up.total_ms[up.found.calm]
     )
     if share_high < HALF:
-        return RuledOut(f"compute took {with_unit(ratio, 'ratio')} its calm time on every rank: {100 * share:.0f} % of the inflation")
+        return RuledOut(
+            f"compute took {with_unit(ratio, 'ratio')} its calm time on every rank: {100 * share:.0f} % of the inflation"
+        )
     window = up.window
     every = "on every rank alike" if up.ranks is not None and len(up.ranks.ranks) > 1 else "as the engine saw it"
     tests = (

@@ -1,0 +1,54 @@
+"""Score chains against recordings whose truth is known: ``python benchmarks/lab_score.py DIR...``
+
+Each DIR holds ``bundle/`` and ``truth.toml`` as the lab writes them. A recording of a fault counts as
+right when the most frequent root cause and rank over its proven flips are the fault's; a recording
+of ``none`` when no flip claims a root cause.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+from postmortem import open_bundle
+
+# What the chain should name for a fault; None: no root cause can be shown by s records alone.
+NAMES = {"slow_rank": None, "none": None}
+
+
+def score(folder: Path) -> tuple[str, bool]:
+    """One line on the recording, and whether the chain is right."""
+    truth = tomllib.loads((folder / "truth.toml").read_text("utf-8"))
+    fault, rank = truth["fault"], truth.get("rank")
+    proven = [f["req_id"] for f in truth.get("flip", []) if f.get("proven")]
+    with open_bundle(folder / "bundle") as incident:
+        asked = proven if fault != "none" else incident.flipped()
+        chains = [incident.chain(r) for r in asked]
+        claims = Counter((c.root_cause.kind, c.root_cause.rank) if c.root_cause else None for c in chains)
+        late = Counter(link.rank for c in chains for link in c.links if link.kind == "straggler_rank")
+        verdicts = Counter(str(c.verdict) for c in chains)
+        steps = sum(c.flip is not None and c.flip.step == f["step"] for c, f in zip(chains, truth.get("flip", []), strict=False))
+    best = claims.most_common(1)[0][0] if claims else None
+    if fault == "none":
+        right = not any(claims[c] for c in claims if c is not None)
+    elif fault in NAMES:
+        right = best is None and bool(late) and late.most_common(1)[0][0] == rank
+    else:
+        right = best is not None and best[0] == fault and best[1] == rank
+    said = {("-" if k is None else f"{k[0]}@{k[1]}"): v for k, v in claims.items()}
+    line = f"{folder.name:24} {fault:14} rank {rank}  flips {len(asked):3}  claims {said}  late {dict(late)}  {dict(verdicts)}  steps {steps}"
+    return f"{'ok ' if right else 'NO '} {line}", right
+
+
+def main() -> int:
+    results = [score(Path(d)) for d in sys.argv[1:]]
+    for line, _ in results:
+        print(line)
+    print(f"{sum(right for _, right in results)} of {len(results)} right")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,143 @@
+"""The canonical chain on a hand-built incident, and what becomes of it when evidence is taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders import Trace, straggler, write_bundle
+
+from postmortem.api import Incident
+from postmortem.base.errors import UnknownRequest
+from postmortem.chain.model import Grade, Verdict
+
+Opener = Callable[..., Incident]
+WHOLE = ["quant_stall", "straggler_rank", "collective_inflation", "batch_change", "algo_churn", "token_flip"]
+
+
+@pytest.mark.parametrize(("ranks", "late"), [(2, 0), (2, 1), (4, 2), (8, 5)])
+def test_whole_chain(tmp_path: Path, opened: Opener, ranks: int, late: int) -> None:
+    """Any rank of any number of ranks is named, with every link from the stall to the flip."""
+    incident = opened(write_bundle(tmp_path, *straggler(ranks, late)))
+    chain = incident.chain("b-1")
+    assert [link.kind for link in chain.links] == WHOLE
+    assert chain.root_cause is not None
+    assert (chain.root_cause.kind, chain.root_cause.rank, chain.root_cause.replica) == ("quant_stall", late, "b")
+    assert chain.verdict is Verdict.EXPLAINED
+    assert chain.flip is not None
+    assert (chain.flip.step, chain.flip.token_id, chain.flip.reference_token_id) == (85, 1146, 146)
+    by_kind = {link.kind: link for link in chain.links}
+    assert by_kind["straggler_rank"].value == pytest.approx(5.0, abs=0.3)  # the builder added 5 ms
+    assert (by_kind["batch_change"].baseline, by_kind["batch_change"].value) == (24, 12)
+    assert by_kind["batch_change"].iteration == 82
+    assert by_kind["collective_inflation"].iteration == 70
+
+
+def test_reference_is_the_calm_replica(tmp_path: Path, opened: Opener) -> None:
+    """Of two requests with the same text the one on the undisturbed replica is the reference."""
+    incident = opened(write_bundle(tmp_path, *straggler()))
+    assert incident.chain("b-3").reference == "a-3"
+    assert incident.chain("a-3").verdict is Verdict.NO_REFERENCE
+
+
+def test_no_divergence(tmp_path: Path, opened: Opener) -> None:
+    """A request whose tokens are its reference's has no chain."""
+    chain = opened(write_bundle(tmp_path, *straggler())).chain("b-0")
+    assert chain.verdict is Verdict.NO_DIVERGENCE
+    assert chain.links == ()
+    assert chain.root_cause is None
+
+
+def test_unknown_request(tmp_path: Path, opened: Opener) -> None:
+    """An unknown request is an error that names near ones."""
+    with pytest.raises(UnknownRequest, match=r"b-9.*did you mean"):
+        opened(write_bundle(tmp_path, *straggler())).chain("b-9")
+
+
+def test_constant_skew_is_no_straggler(tmp_path: Path, opened: Opener) -> None:
+    """A rank that is always 3 % slower is not to blame when all ranks slow down alike."""
+    calm = Trace("a")
+    slow = Trace(
+        "b",
+        skew_ms=(0.0, 0.25),
+        all_extra_ms=dict.fromkeys(range(70, 100), 5.0),
+        batch=dict.fromkeys(range(82, 104), 12),
+        flips={1: 85},
+        seed=1001,
+    )
+    chain = opened(write_bundle(tmp_path, calm, slow)).chain("b-1")
+    assert chain.root_cause is None
+    assert "straggler_rank" not in [link.kind for link in chain.links]
+    assert [link.kind for link in chain.links] == ["step_stretch", "batch_change", "algo_churn", "token_flip"]
+    assert chain.verdict is Verdict.PARTIAL
+
+
+def test_straggler_without_a_known_cause(tmp_path: Path, opened: Opener) -> None:
+    """A late rank whose records show nothing unusual is named, but no root cause is claimed."""
+    calm, late = straggler(rank_fields={})
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert chain.links[0].kind == "straggler_rank"
+    assert chain.links[0].rank == 1
+    assert chain.root_cause is None
+    assert chain.verdict is Verdict.PARTIAL
+
+
+def test_dequantisation_on_another_rank_is_not_the_cause(tmp_path: Path, opened: Opener) -> None:
+    """Cycles on a rank that is not late explain nothing."""
+    calm, late = straggler(rank_fields={0: {"dequant_cycles": lambda i: 40 if 70 <= i < 100 else 0}})
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert chain.root_cause is None
+    assert any(a.kind == "quant_stall" for a in chain.alternatives)
+
+
+def test_slow_fabric_is_no_straggler(tmp_path: Path, opened: Opener) -> None:
+    """Transfers that take longer once all have arrived are the fabric's, and no rank is named."""
+    calm = Trace("a")
+    slow = Trace(
+        "b",
+        transfer_extra_ms=dict.fromkeys(range(70, 100), 4.0),
+        batch=dict.fromkeys(range(82, 104), 12),
+        flips={1: 85},
+        seed=1001,
+    )
+    chain = opened(write_bundle(tmp_path, calm, slow)).chain("b-1")
+    assert chain.root_cause is not None
+    assert (chain.root_cause.kind, chain.root_cause.rank) == ("fabric_congestion", None)
+
+
+@pytest.mark.parametrize(
+    ("taken", "first"),
+    [
+        (("dequant_cycles",), "straggler_rank"),
+        (("rank",), "collective_inflation"),
+        (("comm_ms", "sync_ms", "rank"), "step_stretch"),
+        (("gpu_ms", "comm_ms", "sync_ms"), "batch_change"),
+        (("batch_size",), "algo_churn"),
+        (("algo_id",), "token_flip"),
+    ],
+)
+def test_evidence_taken_out(tmp_path: Path, opened: Opener, taken: tuple[str, ...], first: str) -> None:
+    """Where the evidence ends, the chain ends, claims no root cause, and names the record that would go on."""
+    chain = opened(write_bundle(tmp_path, *straggler(quiet=taken))).chain("b-1")
+    assert chain.root_cause is None
+    assert chain.links[0].kind == first
+    assert chain.verdict in {Verdict.PARTIAL, Verdict.UNEXPLAINED}
+    assert chain.missing
+
+
+def test_every_link_names_rows(tmp_path: Path, opened: Opener) -> None:
+    """No claim without rows: each link's evidence can be run again and gives the rows that it says."""
+    incident = opened(write_bundle(tmp_path, *straggler()))
+    for link in incident.chain("b-1").links:
+        assert any(e.rows > 0 for e in link.evidence)
+        for e in link.evidence:
+            assert incident.query(e.query, **e.params).height == e.rows
+        assert link.grade in {Grade.PROVEN, Grade.SUPPORTED}
+        assert {t.name for t in link.tests} >= {"order", "mechanism"}
+
+
+def test_two_runs_are_equal(tmp_path: Path, opened: Opener) -> None:
+    """The same bundle gives the same chain, to the last digit."""
+    bundle = write_bundle(tmp_path, *straggler())
+    assert opened(bundle).chain("b-1").to_dict() == opened(bundle).chain("b-1").to_dict()

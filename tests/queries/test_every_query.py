@@ -1,0 +1,117 @@
+"""Every query of the library: header, parameters, columns, order, and its cases.
+
+A case file ``tests/queries/<subject>/<query>.yaml`` lists cases: ``given`` rows by table, ``params``,
+``expect`` rows with only the columns that matter.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from postmortem.catalogue.catalogue import Catalogue, queries, queries_folder
+from postmortem.catalogue.parse import Query
+from postmortem.store.schema import tables
+from postmortem.store.store import run
+
+HERE = Path(__file__).parent
+QUERIES = sorted(queries().values(), key=lambda q: q.name)
+DEFAULTS: dict[str, Any] = {"VARCHAR": "", "BIGINT": 0, "INTEGER": 0, "DOUBLE": 0.0, "BOOLEAN": False, "UBIGINT": 0}
+
+
+def cases() -> list[Any]:
+    """All cases with the names of their queries."""
+    found = []
+    for path in sorted(HERE.glob("*/*.yaml")):
+        for case in yaml.safe_load(path.read_text("utf-8")):
+            found.append(pytest.param(path.stem, case, id=f"{path.stem}: {case['case']}"))
+    return found
+
+
+def store_with(given: dict[str, list[dict[str, Any]]]) -> duckdb.DuckDBPyConnection:
+    """An empty store with some rows; NOT NULL columns that a case leaves out get the type's zero."""
+    con = duckdb.connect(":memory:")
+    for table in tables().values():
+        run(con, table.sql)
+    for name, rows in given.items():
+        required = {
+            c.name: DEFAULTS[c.type]
+            for c in tables()[name].columns
+            if re.search(rf"^\s+{c.name}\s.*(NOT NULL|PRIMARY KEY)", tables()[name].sql, re.M)
+        }
+        for row in rows:
+            whole = {**required, **row}
+            names = ", ".join(f'"{k}"' for k in whole)
+            marks = ", ".join("?" for _ in whole)
+            run(con, f"INSERT INTO {name} ({names}) VALUES ({marks})", list(whole.values()))
+    return con
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=[q.name for q in QUERIES])
+def test_columns_are_as_declared(query: Query) -> None:
+    """On an empty store a query gives no row (or one of counts), with the declared columns and types."""
+    con = store_with({})
+    frame = Catalogue(con)._bound(query.name, {})
+    described = run(con, f"DESCRIBE {frame[0]}", frame[1])
+    assert [(row[0], row[1]) for row in described] == [(c.name, c.type) for c in query.columns]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=[q.name for q in QUERIES])
+def test_header_and_body_are_whole(query: Query) -> None:
+    """A query tells its title and columns, needs tables and columns that exist, and orders its rows."""
+    assert query.title.endswith((".", "?"))
+    assert query.columns
+    for table, columns in query.needs:
+        assert table in tables()
+        assert set(columns) <= set(tables()[table].column_names)
+    assert re.search(r"\bORDER BY\b", query.sql)
+    assert len(duckdb.connect().extract_statements(query.sql)) == 1
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=[q.name for q in QUERIES])
+def test_has_cases(query: Query) -> None:
+    """Every query has at least two cases, one of them without rows to find."""
+    path = HERE / query.subject / f"{query.name}.yaml"
+    assert path.is_file(), f"write {path.relative_to(HERE.parents[1])}"
+    listed = yaml.safe_load(path.read_text("utf-8"))
+    assert len(listed) >= 2
+    assert any(not case.get("given") for case in listed)
+
+
+@pytest.mark.parametrize(("name", "case"), cases())
+def test_case(name: str, case: dict[str, Any]) -> None:
+    """A query gives the rows that its case expects, in order, in the columns that the case names."""
+    con = store_with(case.get("given") or {})
+    rows = Catalogue(con).rows(name, **(case.get("params") or {}))
+    expected = case["expect"] or []
+    keys = list(expected[0]) if expected else []
+    got = [{k: row[k] for k in keys} for row in rows]
+    assert len(rows) == len(expected), rows
+    for one, other in zip(got, expected, strict=True):
+        assert one == pytest.approx(other) if all(isinstance(v, int | float) for v in other.values()) else one == other
+
+
+def test_sql_lives_in_query_files_only() -> None:
+    """Python code outside the store, the loader and the catalogue holds no SELECT."""
+    root = Path(__file__).parents[2] / "postmortem"
+    allowed = {"store", "catalogue"}
+    guilty = [
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if path.relative_to(root).parts[0] not in allowed
+        and re.search(r"\bSELECT\b.*\bFROM\b", path.read_text("utf-8"))
+        and "sqlite" not in str(path)
+    ]
+    assert guilty == []
+
+
+def test_shared_views_use_only_what_exists() -> None:
+    """Every shared view can be created on an empty store."""
+    catalogue = Catalogue(store_with({}))
+    for path in sorted((queries_folder() / "_shared").glob("*.sql")):
+        catalogue._use((path.stem,))
