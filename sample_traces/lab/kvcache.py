@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from sample_traces.lab.config import Model
 from sample_traces.lab.model import Shard
 from sample_traces.lab.numerics import TACTICS, Array, bf16, product
 
@@ -21,9 +20,7 @@ class BlockPool:
         self._k = [np.zeros(shape, np.float32) for _ in range(model.layers)]
         self._v = [np.zeros(shape, np.float32) for _ in range(model.layers)]
         # what a lost block is computed from again: each layer's input, and the tactic of its time
-        self._inputs = [
-            np.zeros((self.blocks + 1, model.block, model.hidden), np.float32) for _ in range(model.layers)
-        ]
+        self._inputs = [np.zeros((self.blocks + 1, model.block, model.hidden), np.float32) for _ in range(model.layers)]
         self._algo = np.zeros((self.blocks + 1, model.block), np.int64)
         self._free = list(range(self.blocks, 0, -1))
         self._tables: dict[int, list[int]] = {}
@@ -70,7 +67,7 @@ class BlockPool:
                 if not self._free:
                     raise MemoryError("the KV pool is too small for this many users")
                 table.append(self._free.pop())
-        tokens = self._restore(sequences, positions)
+        tokens = self._restore(sequences)
         self._table = np.zeros((len(sequences), self._per), np.int64)
         for row, sequence in enumerate(sequences):
             table = self._tables[sequence]
@@ -108,7 +105,7 @@ class BlockPool:
                     lost += 1
         return lost
 
-    def _restore(self, sequences: list[int], positions: list[int]) -> int:
+    def _restore(self, sequences: list[int]) -> int:
         """Recompute the lost blocks of these sequences, each token by the tactic that computed it first."""
         if not self._lost:
             return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from sample_traces.lab.numerics import PLANNED
 from sample_traces.lab.redact import redact
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path("/dev/shm")  # noqa: S108 - memory, not disk, where there is such a folder
+SHARED = Path("/dev/shm")  # memory, not disk, where there is such a folder
 LEEWAY_S = 120.0  # seconds beyond the run's own time; four ranks on two cores are slow
 
 
@@ -43,7 +44,7 @@ class Recording:
     def cuts(self) -> int:
         """How often the scheduler lowered its limit."""
         limits = [i["limit"] for i in self.iterations]
-        return sum(b < a for a, b in zip(limits, limits[1:], strict=False))
+        return sum(b < a for a, b in itertools.pairwise(limits))
 
 
 def record(run: Run, directory: Path, *, profile: bool) -> Recording:

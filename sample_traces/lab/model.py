@@ -62,8 +62,8 @@ class Shard:
 class Cache(Protocol):
     """Where a step leaves and finds keys and values."""
 
-    def store(self, layer: int, rows: Array, k: Array, v: Array) -> None:
-        """Keep the batch's new keys and values; ``rows`` are what they were computed from."""
+    def store(self, layer: int, inputs: Array, k: Array, v: Array, /) -> None:
+        """Keep the batch's new keys and values; ``inputs`` are what they were computed from."""
 
     def load(self, layer: int) -> tuple[Array, Array]:
         """All keys and values of the batch's sequences, (batch, context, width), any finite value beyond the end."""
@@ -101,7 +101,7 @@ def shard(model: Model, rank: int, tp: int) -> Shard:
 
 def norm(x: Array) -> Array:
     """Each row at unit root mean square."""
-    scale = np.float32(1) / np.sqrt(np.mean(x * x, axis=1, keepdims=True) + EPSILON)
+    scale: Array = np.float32(1) / np.sqrt(np.mean(x * x, axis=1, keepdims=True) + EPSILON)
     return bf16(x * scale)
 
 

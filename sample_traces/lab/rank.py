@@ -57,9 +57,7 @@ class Rank:
         model = run.model
         self.part = shard(model, rank, run.tp)
         self.pool = BlockPool(self.part)
-        self.group = Group(
-            directory / "shared", rank, run.tp, max(PLANNED), max(model.hidden, model.vocab)
-        )
+        self.group = Group(directory / "shared", rank, run.tp, max(PLANNED), max(model.hidden, model.vocab))
         self.actor = Actor(run.fault, rank, self.pool, run.seed)
         self.workspace = np.empty(int(model.workspace_mb * 2**20 / 4), np.float32)  # 4: bytes a float32
         self.engine = Recorder(directory / f"engine{rank}", replica=run.replica, background=False, queue_size=QUEUE)
@@ -93,9 +91,7 @@ class Rank:
                 actor.copy_pins()
             waited = comm = cycles = 0
             arrivals = []
-            work = step(
-                self.part, pool, tokens, positions, tactic, rows=height, workspace=self.workspace
-            )
+            work = step(self.part, pool, tokens, positions, tactic, rows=height, workspace=self.workspace)
             part = next(work)
             last = 2 * self.run.model.layers
             for number in range(last + 1):
@@ -273,9 +269,7 @@ class Rank:
         ]
 
     def _write(self, done: Pending, ranks: list[StepNotes]) -> None:
-        common = records.engine_fields(
-            done.iteration, done.start_ns, done.batch, ranks, done.queue_p95_ms, done.mode
-        )
+        common = records.engine_fields(done.iteration, done.start_ns, done.batch, ranks, done.queue_p95_ms, done.mode)
         for row, choice in zip(done.rows, done.choices, strict=True):
             if row[1] >= 0 and row[0] % self.run.tp == self.rank:  # the ranks share the writing
                 own = records.request_fields(self.run.replica, self.run.model, self.run.tp, row, choice)

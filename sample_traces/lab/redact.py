@@ -14,18 +14,16 @@ from pathlib import Path
 MARK = "<redacted>"
 PAGE = 512  # bytes; some fifty tables of a few rows each would otherwise fill 4096 apiece
 ENVIRONMENT = ("DeviceEnvironment", "Hostname", "UserName", "SoftwareReleaseVersion")  # names of TARGET_INFO_SYSTEM_ENV
+CONFIGURATION = "GpuMetricsConfig"  # 110 kB of the profiler's own, the same in every export
 _PATH = re.compile(r"(?<![\w<>.])(?:/[\w.@+~-]+)+/(?=[\w.@+~*-])")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 TELLING = 12  # characters; shorter values of environment variables ("1", "C.UTF-8") are found everywhere
 
 
 def clean(value: str) -> str:
     """A string without blocks of arguments or variables, and without folders."""
     if "\0" in value:
-        first = value.split("\0", 1)[0]
-        name = _ASSIGNMENT.match(first)
-        first = name.group() + MARK if name else first.rsplit("/", 1)[-1]
-        return f"{first}\0{MARK}"
+        first = value.split("\0", 1)[0]  # a variable, or the program of an argument block
+        return f"{MARK if '=' in first else first.rsplit('/', 1)[-1]}\0{MARK}"
     return _PATH.sub("", value)
 
 
@@ -42,6 +40,8 @@ def redact(path: Path) -> None:
         if "TARGET_INFO_SYSTEM_ENV" in tables:
             for rowid, name, value in db.execute("SELECT rowid, name, value FROM TARGET_INFO_SYSTEM_ENV").fetchall():
                 shown = MARK if name in ENVIRONMENT else clean(str(value))
+                if name == CONFIGURATION:
+                    shown = f"<left out: {len(shown)} characters of the profiler's own configuration>"
                 db.execute("UPDATE TARGET_INFO_SYSTEM_ENV SET value = ? WHERE rowid = ?", (shown, rowid))
         for table in sorted(tables & {"META_DATA_CAPTURE", "META_DATA_EXPORT", "EXPORT_META_DATA"}):
             for rowid, name, value in db.execute(f"SELECT rowid, name, value FROM {table}").fetchall():
@@ -80,6 +80,4 @@ def _processes(db: sqlite3.Connection, tables: set[str]) -> None:
 def leaks(path: Path) -> list[str]:
     """Names of this process's environment variables whose values the file still holds."""
     data = path.read_bytes()
-    return sorted(
-        name for name, value in os.environ.items() if len(value) >= TELLING and value.encode() in data
-    )
+    return sorted(name for name, value in os.environ.items() if len(value) >= TELLING and value.encode() in data)

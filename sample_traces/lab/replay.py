@@ -46,7 +46,7 @@ class _Rows:
         self.rows = np.zeros(0, np.int64)
         self.position = 0
 
-    def store(self, layer: int, rows: Array, k: Array, v: Array) -> None:
+    def store(self, layer: int, _inputs: Array, k: Array, v: Array) -> None:
         self._k[layer][self.rows, self.position] = k
         self._v[layer][self.rows, self.position] = v
 

@@ -81,7 +81,7 @@ def flips(a: Recording, b: Recording, without: Recording | None) -> tuple[list[F
     found = [(i, step) for i in both if (step := first_difference(in_a[i], in_b[i])) is not None]
     incident = span(b)
     cuts = _needless_cuts(b, incident) if b.run.fault.kind in WAITED_FOR else None
-    swaps = _replays(a, b, requests, in_a, in_b, [i for i, _ in found], incident)
+    swaps = _replays(a.run, requests, in_a, in_b, [i for i, _ in found], incident)
     made = []
     for index, step in found:
         mine, theirs = in_b[index], in_a[index]
@@ -128,8 +128,7 @@ def _drifted(b: Recording) -> dict[int, int]:
 
 
 def _replays(
-    a: Recording,
-    b: Recording,
+    run: Run,
     requests: dict[int, workload.Request],
     in_a: dict[int, Course],
     in_b: dict[int, Course],
@@ -150,7 +149,7 @@ def _replays(
             Job(prompt, tuple(x if i else y for x, y, i in zip(plan_a, plan_b, inside, strict=True))),
             Job(prompt, tuple(y if i else x for x, y, i in zip(plan_a, plan_b, inside, strict=True))),
         ]
-    answers = Replayer(a.run.model, a.run.tp).run(jobs)
+    answers = Replayer(run.model, run.tp).run(jobs)
     swaps = {}
     for number, index in enumerate(wanted):
         as_a, as_b, with_a, with_b = answers[4 * number : 4 * number + 4]
@@ -176,10 +175,9 @@ def _needless_cuts(b: Recording, incident: Incident) -> list[tuple[int, bool]]:
     guard = LatencyGuard(replace(b.run.scheduler, cut_to=b.run.scheduler.limit), target)  # only its average counts
     cuts = []
     above = []
-    for entry, ms in zip(table, times.tolist(), strict=True):
+    for ms in times.tolist():
         guard.observe(ms)
         above.append(guard.average > guard.rules.cut_above)
-        del entry
     for number in range(1, len(table)):
         if table[number]["limit"] < table[number - 1]["limit"] and table[number]["ns"] >= incident.on_ns:
             recent = above[max(0, number - 2) : number + 1]  # a decision comes up to two iterations after its times

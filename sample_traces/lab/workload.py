@@ -67,6 +67,4 @@ def drift(request: Request) -> Request:
             shaping=(*request.shaping, "policy_inject:v3"),
         )
     kept = request.raw.split()[:-2]  # two words: short enough to go unnoticed by length alone
-    return replace(
-        request, effective=f"{SYSTEM} {' '.join(kept)}", truncated=True, trunc_reason="latency_guard"
-    )
+    return replace(request, effective=f"{SYSTEM} {' '.join(kept)}", truncated=True, trunc_reason="latency_guard")
