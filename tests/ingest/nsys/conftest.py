@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from postmortem.ingest.reader import Batch, Item, Source
 from postmortem.ingest.readers.nsys_sqlite import READER
 from postmortem.store.store import create, open_store
 
-REAL = Path(__file__).parents[4] / "shared" / "real" / "nsys"
+HERE = Path(__file__).parents[4] / "shared" / "real"
+REAL = Path(os.environ.get("POSTMORTEM_REAL", HERE)) / "nsys"
 
 
 def real_files() -> list[str]:
@@ -25,7 +27,7 @@ def real_files() -> list[str]:
 def real() -> Path:
     """The folder of real exports and of NVIDIA's own reports of them."""
     if not REAL.is_dir():
-        pytest.skip(f"no real exports at {REAL}")
+        pytest.skip(f"the real exports are not here ({REAL}); set POSTMORTEM_REAL")
     return REAL
 
 

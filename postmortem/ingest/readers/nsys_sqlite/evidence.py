@@ -22,6 +22,8 @@ from postmortem.ingest.reader import Head, Source
 MAGIC = b"SQLite format 3\0"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # of a hot journal; SQLite zeroes it when done
 WAL_VERSION = 2  # bytes 18 and 19 of the header: 1 = rollback journal, 2 = write-ahead log
+# SQLite quotes damaged bytes in its messages, which then are no UTF-8 and come as another error.
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
 SCAN_BYTES = 64 << 20  # a damaged file is searched this far for the names of its tables
 
 _MARKS = re.compile(
@@ -57,7 +59,7 @@ def sniff(head: Head) -> int:
         try:
             with contextlib.closing(_connect(head.path)) as con:
                 return 100 if _is_export(_tables(con)[0]) else 0
-        except sqlite3.Error:  # damaged: its bytes still say what it was
+        except DAMAGE:  # its bytes still say what it was
             with head.path.open("rb") as f:
                 return 100 if _MARKS.search(f.read(SCAN_BYTES)) else 0
     return 100 if _MARKS.search(head.data) else 0
@@ -79,7 +81,7 @@ def opened(source: Source) -> Iterator[Database]:
             if truncated:  # else SQLite refuses the whole file for its missing end
                 con.execute("PRAGMA writable_schema=ON")
             tables, without_rowid = _tables(con)
-        except (sqlite3.Error, OSError) as e:
+        except (*DAMAGE, OSError) as e:
             raise SourceUnreadable(source.name, f"its SQLite schema cannot be read ({e})", "export it again") from e
         if not _is_export(tables):
             raise SourceUnreadable(source.name, "no table of an Nsight Systems export can be read", "export it again")
@@ -132,7 +134,7 @@ def _tables(con: sqlite3.Connection) -> tuple[dict[str, tuple[str, ...]], set[st
         name, sql = raw_name.decode("utf-8", "replace"), raw_sql.decode("utf-8", "replace")
         try:
             columns = con.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
-        except sqlite3.Error:  # one damaged definition; the others may be sound
+        except DAMAGE:  # one damaged definition; the others may be sound
             continue
         tables[name] = tuple(c[0].decode("utf-8", "replace") for c in columns)
         if re.search(r"\)\s*WITHOUT\s+ROWID\b", sql, re.I):

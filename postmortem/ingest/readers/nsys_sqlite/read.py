@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -10,7 +9,7 @@ import pyarrow as pa
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.reader import Batch, Facts, Item, Note, Source
 from postmortem.ingest.readers.nsys_sqlite import events, metrics, notes, nvtx, session
-from postmortem.ingest.readers.nsys_sqlite.evidence import Database, opened
+from postmortem.ingest.readers.nsys_sqlite.evidence import DAMAGE, Database, opened
 from postmortem.ingest.readers.nsys_sqlite.rows import Ledger
 from postmortem.ingest.readers.nsys_sqlite.strings import Strings
 
@@ -48,7 +47,7 @@ def read(source: Source) -> Iterator[Item]:
     with opened(source) as db:
         try:
             yield from _read(source, db, others)
-        except sqlite3.Error as e:
+        except DAMAGE as e:
             raise SourceUnreadable(source.name, f"SQLite says: {e}", "export it again") from e
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from postmortem.ingest.reader import Reject
-from postmortem.ingest.readers.nsys_sqlite.evidence import Database
+from postmortem.ingest.readers.nsys_sqlite.evidence import DAMAGE, Database
 
 BATCH_ROWS = 122_880  # a row group of DuckDB: smaller batches make it seal smaller groups
 SHOWN = 200  # characters of a value shown in a reject
@@ -83,7 +83,7 @@ def rows(
                     raise sqlite3.DatabaseError("its rows are out of order")
                 last = int(ids[-1]) if len(ids) else last
             yield _required(table, batch, columns, ledger)
-    except sqlite3.Error as e:
+    except DAMAGE as e:
         ledger.damaged[table] = str(e)
         place = 0 if last is None else last
         ledger.rejects.append(Reject(place, f"{table}: {e}; the rows after this one are lost"))
