@@ -78,6 +78,6 @@ def note(lines: list[str]) -> alt.TitleParams:
 def nothing(says: str, width: int, height: int = 60) -> alt.Chart:
     """An empty picture that says why it is empty."""
     frame = pl.DataFrame({"says": [says]})
-    return alt.Chart(values(frame)).mark_text(fontStyle="italic").encode(text="says:N").properties(
-        width=width, height=height
-    )
+    text = alt.Chart(values(frame)).mark_text(fontStyle="italic").encode(text="says:N")
+    chart: alt.Chart = text.properties(width=width, height=height)
+    return chart

@@ -52,7 +52,17 @@ def links_frame(chain: Chain | None) -> pl.DataFrame:
     """The chain's links as rows, numbered from the cause to the flip."""
     links = chain.links if chain is not None else ()
     rows = [
-        (n, link.kind, link.grade.value, link.replica, link.rank, link.iteration, link.start_ns, link.end_ns, link.summary)
+        (
+            n,
+            link.kind,
+            link.grade.value,
+            link.replica,
+            link.rank,
+            link.iteration,
+            link.start_ns,
+            link.end_ns,
+            link.summary,
+        )
         for n, link in enumerate(links, 1)
     ]
     return pl.DataFrame(rows, schema=dict(LINK_COLUMNS), orient="row")

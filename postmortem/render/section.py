@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from postmortem.base.errors import PostmortemError
 from postmortem.base.units import bytes_text, clock_text, date_text, number
 from postmortem.catalogue.catalogue import Catalogue
-from postmortem.chain.model import Chain, Evidence
+from postmortem.chain.model import Chain, Evidence, Link
 from postmortem.render import words
 from postmortem.render.chart import Chart
 from postmortem.render.format import is_figure, rows, text
@@ -45,11 +45,11 @@ def shown_rows(frame: pl.DataFrame, first: int = FIRST_ROWS) -> Rows:
 
 @dataclass(frozen=True)
 class Shown:
-    """A link's evidence: the words that ask for it, its SQL, its first rows, or why there are none."""
+    """A link's evidence: the words that ask for it, the command, its first rows, or why there are none."""
 
+    query: str
     words: str
     command: str
-    sql: str
     rows: Rows | None
     why_not: str
 
@@ -64,6 +64,7 @@ class ReportContext:
     path: str = ""
     baseline: pl.DataFrame | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
+    _asked: dict[str, tuple[Rows | None, str]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def chain(self) -> Chain | None:
@@ -86,10 +87,19 @@ class ReportContext:
         """A link's evidence, run again."""
         said = words.evidence_text(evidence)
         command = self.command("query", evidence.query, *(f"--param={k}={v}" for k, v in evidence.params.items()))
-        frame, why_not = self.query(evidence.query, **evidence.params)
-        if frame is None:
-            return Shown(said, command, "", None, why_not)
-        return Shown(said, command, self.catalogue.sql_text(evidence.query), shown_rows(frame), "")
+        if command not in self._asked:
+            frame, why_not = self.query(evidence.query, **evidence.params)
+            self._asked[command] = (None if frame is None else shown_rows(frame), why_not)
+        rows, why_not = self._asked[command]
+        return Shown(evidence.query, said, command, rows, why_not)
+
+    def named_queries(self) -> list[str]:
+        """The queries that the chains' links name as evidence, sorted."""
+        return sorted({e.query for link in self.links() for e in link.evidence})
+
+    def links(self) -> list[Link]:
+        """All links of all chains."""
+        return [link for chain in self.chains for link in chain.links]
 
     def command(self, verb: str, *arguments: str) -> str:
         """A command line that gives the same again, quoted for a POSIX shell."""
@@ -107,7 +117,8 @@ class ReportContext:
         for char in "<>&":
             data = data.replace(char, f"\\u{ord(char):04x}")
         page = environment().get_template("_figure.html")
-        return Markup(page.render(chart=chart, data=Markup(data), width=WIDTH))
+        data = Markup(data)  # noqa: S704  JSON with every <, > and & written as an escape
+        return Markup(page.render(chart=chart, data=data, width=WIDTH))  # noqa: S704  autoescaped
 
 
 @dataclass(frozen=True)
@@ -154,4 +165,4 @@ def environment() -> Environment:
 
 def page(template: str, **values: object) -> Markup:
     """A template filled in."""
-    return Markup(environment().get_template(template).render(**values))
+    return Markup(environment().get_template(template).render(**values))  # noqa: S704  autoescaped

@@ -107,7 +107,9 @@ def css_variables(dark: bool) -> str:
 def dark_rules() -> str:
     """CSS that turns each light colour drawn in a chart's SVG into its dark counterpart."""
     return "\n".join(
-        f'.chart svg [{part}="{light}"]{{{part}:{dark}}}' for light, dark in _DARK.items() for part in ("fill", "stroke")
+        f'.chart svg [{part}="{light}"]{{{part}:{dark}}}'
+        for light, dark in _DARK.items()
+        for part in ("fill", "stroke")
     )
 
 

@@ -91,4 +91,6 @@ def lane(layers: list[alt.Chart], height: int, span: Span, name: str, *, last: b
     named = [layers[0].properties(name=name), *layers[1:]]
     if last:
         named = [layer.encode(x=time_x(span, last=True)) for layer in named]
-    return alt.layer(*named).properties(width=WIDTH - GUTTER, height=height)
+    chart = alt.LayerChart(layer=named)
+    chart.width, chart.height = WIDTH - GUTTER, height
+    return chart

@@ -9,11 +9,11 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.render.chart import Chart, Frames, cap, nothing, values
+from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
 from postmortem.render.columns import extremes
 from postmortem.render.theme import INK, LIT, OTHER, WIDTH
 
-WANTS = {
+WANTS: Wants = {
     "request_steps": {
         "req_id": pl.String,
         "step": pl.Int64,
@@ -26,7 +26,7 @@ WANTS = {
 }
 
 
-def build(frames: Frames) -> alt.LayerChart | alt.Chart:
+def build(frames: Frames) -> alt.TopLevelMixin:
     """Two lines over the steps, the flip as a diamond."""
     steps = frames["request_steps"].drop_nulls(["step", "margin", "role"])
     if steps.is_empty():
@@ -54,6 +54,4 @@ def build(frames: Frames) -> alt.LayerChart | alt.Chart:
     return alt.layer(*layers).properties(width=WIDTH - 60, height=180, title=cap(said))
 
 
-CHART = Chart(
-    "margins", "Margins by step", "How close was each token's win, and where did the two part?", WANTS, build
-)
+CHART = Chart("margins", "Margins by step", "How close was each token's win, and where did the two part?", WANTS, build)

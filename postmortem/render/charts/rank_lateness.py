@@ -11,7 +11,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import NS_PER_MS
-from postmortem.render.chart import Chart, Frames, cap, nothing, values
+from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
 from postmortem.render.theme import HEAT, LIT, WIDTH
 
 #: Cells along the iterations; each shows the largest lateness among its iterations.
@@ -19,13 +19,13 @@ CELLS = 240
 #: More ranks than these are cut to the latest ones.
 MOST_RANKS = 64
 
-WANTS = {
+WANTS: Wants = {
     "rank_iterations": {"rank": pl.Int64, "iteration": pl.Int64, "sync_ns": pl.Int64},
     "links": {"kind": pl.String, "iteration": pl.Int64},
 }
 
 
-def build(frames: Frames) -> alt.LayerChart | alt.Chart:
+def build(frames: Frames) -> alt.TopLevelMixin:
     """The heat map, the flip's iteration as a dashed line."""
     rows = frames["rank_iterations"].drop_nulls()
     if rows["rank"].n_unique() < 2:
@@ -49,7 +49,9 @@ def build(frames: Frames) -> alt.LayerChart | alt.Chart:
     said = [f"each cell the largest of {per_cell} iterations"] if per_cell > 1 else []
     if worst.height > len(ranks):
         said.append(f"the {len(ranks)} latest of {worst.height} ranks")
-    x = alt.X("x:Q", title="iteration", scale=alt.Scale(domain=[first, last + 1], nice=False), axis=alt.Axis(grid=False))
+    x = alt.X(
+        "x:Q", title="iteration", scale=alt.Scale(domain=[first, last + 1], nice=False), axis=alt.Axis(grid=False)
+    )
     heat = (
         alt.Chart(values(drawn))
         .mark_rect(strokeWidth=0)
@@ -68,6 +70,4 @@ def build(frames: Frames) -> alt.LayerChart | alt.Chart:
     return alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 18 * len(ranks)), title=cap("; ".join(said)))
 
 
-CHART = Chart(
-    "rank_lateness", "Lateness by rank", "Which rank kept the others waiting, and when?", WANTS, build
-)
+CHART = Chart("rank_lateness", "Lateness by rank", "Which rank kept the others waiting, and when?", WANTS, build)

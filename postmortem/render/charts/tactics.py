@@ -8,17 +8,17 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.render.chart import Chart, Frames, nothing, values
-from postmortem.render.theme import LIT, SMALL, WIDTH
+from postmortem.render.chart import Chart, Frames, Wants, nothing, values
 from postmortem.render.theme import CALM as CALM_COLOUR
+from postmortem.render.theme import LIT, SMALL, WIDTH
 
 #: More tactics than these are summed up as one.
 MOST = 12
 
-WANTS = {"tactic_iterations": {"algo_id": pl.String, "phase": pl.String}}
+WANTS: Wants = {"tactic_iterations": {"algo_id": pl.String, "phase": pl.String}}
 
 
-def build(frames: Frames) -> alt.FacetChart | alt.Chart:
+def build(frames: Frames) -> alt.TopLevelMixin:
     """Two bars a tactic: its share of the calm and of the pressured iterations, in per cent."""
     ran = frames["tactic_iterations"].drop_nulls()
     if ran.is_empty():
@@ -40,13 +40,13 @@ def build(frames: Frames) -> alt.FacetChart | alt.Chart:
     base = alt.Chart(values(shares)).encode(
         y=alt.Y("tactic:N", sort=rows, title="tactic (algo_id)"),
         yOffset=alt.YOffset("phase:N", sort=phases),
-        x=alt.X("share:Q", title="share of iterations (%)", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])),
+        x=alt.X(
+            "share:Q", title="share of iterations (%)", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
+        ),
         tooltip=["tactic:N", "phase:N", alt.Tooltip("share:Q", format=".1%"), "iterations:Q"],
     )
     bars = base.mark_bar().encode(
-        color=alt.Color(
-            "phase:N", title="when", sort=phases, scale=alt.Scale(domain=phases, range=[CALM_COLOUR, LIT])
-        )
+        color=alt.Color("phase:N", title="when", sort=phases, scale=alt.Scale(domain=phases, range=[CALM_COLOUR, LIT]))
     )
     figures = base.mark_text(align="left", dx=3, fontSize=SMALL).encode(text=alt.Text("share:Q", format=".1%"))
     return alt.layer(bars, figures).properties(width=WIDTH - 220, height=max(40, 34 * len(rows)))

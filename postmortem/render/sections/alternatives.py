@@ -8,8 +8,9 @@ from postmortem.render.section import ReportContext, Section, page
 
 
 def build(context: ReportContext) -> Markup:
-    """For each chain what was ruled out, and why."""
-    return page("alternatives.html", chains=context.chains)
+    """What was ruled out and why, for the first chain and then, folded, for the others."""
+    found = [(c.req_id, list(dict.fromkeys((a.kind, a.ruled_out) for a in c.alternatives))) for c in context.chains]
+    return page("alternatives.html", found=[pair for pair in found if pair[1]])
 
 
 SECTION = Section("alternatives", "Ruled out", 50, build)

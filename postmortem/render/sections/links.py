@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from postmortem.render.section import ReportContext, Section, page
+from postmortem.chain.model import Link
+from postmortem.render.section import ReportContext, Section, Shown, page
 
 
 def build(context: ReportContext) -> Markup:
-    """Every link of every chain; the first chain's in full, the others' folded."""
-    return page("links.html", context=context, chains=context.chains)
+    """Every link of every chain, the first chain's in full and the others' folded; rows stand once."""
+    anchors: dict[str, str] = {}
+
+    def evidence(link: Link) -> list[tuple[Shown, str, bool]]:
+        """For each piece: what it shows, its anchor, and whether it stands here (else above)."""
+        pieces = []
+        for asked in link.evidence:
+            shown = context.evidence(asked)
+            new = shown.command not in anchors
+            anchors.setdefault(shown.command, f"evidence-{len(anchors) + 1}")
+            pieces.append((shown, anchors[shown.command], new))
+        return pieces
+
+    return page("links.html", chains=context.chains, evidence=evidence)
 
 
 SECTION = Section("links", "The chain, link by link", 30, build)

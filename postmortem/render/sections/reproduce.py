@@ -9,7 +9,10 @@ from postmortem.render.section import ReportContext, Section, page
 
 def build(context: ReportContext) -> Markup:
     """The chains as JSON, every query that a link names, and this report."""
-    chains = [context.command("chain", "--req", c.req_id, *(["--vs", c.reference] if c.reference else [])) for c in context.chains]
+    chains = [
+        context.command("chain", "--req", c.req_id, *(["--vs", c.reference] if c.reference else []))
+        for c in context.chains
+    ]
     asked = dict.fromkeys(
         context.evidence(e).command for chain in context.chains for link in chain.links for e in link.evidence
     )

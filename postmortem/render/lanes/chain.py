@@ -1,0 +1,74 @@
+"""The chain lane: a row a link, numbered, with arrows from cause to effect."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from postmortem.chain.model import Grade
+from postmortem.render.chart import values
+from postmortem.render.theme import GRADE_COLOURS, INK, PAPER
+from postmortem.render.time_axis import GUTTER, Span, time_x
+
+
+def chain_lane(links: pl.DataFrame, span: Span) -> list[alt.Chart]:
+    """Bars from each link's start to its end, a numbered disc at the start, an arrow from the cause above."""
+    grades = [grade.value for grade in Grade]
+    rows = links.with_columns(
+        span.since("start_ns").alias("t"),
+        span.since("end_ns").fill_null(span.since("start_ns")).alias("t2"),
+        pl.col("n").cast(pl.String).alias("mark"),
+        label=pl.concat_str(
+            pl.col("n").cast(pl.String),
+            pl.lit(" "),
+            pl.col("kind").str.replace_all("_", " ", literal=True),
+            pl.when(pl.col("rank").is_not_null())
+            .then(pl.concat_str(pl.lit(", rank "), pl.col("rank").cast(pl.String)))
+            .otherwise(pl.lit("")),
+        ),
+    )
+    labels = rows["label"].to_list()
+    tips = ["label", "grade", "summary", "replica", "rank", "iteration"]
+    drawn = rows.select("t", "t2", "mark", *tips)
+    y = alt.Y(
+        "label:N",
+        sort=None,
+        scale=alt.Scale(domain=labels),
+        axis=alt.Axis(
+            title=None,
+            labelAlign="left",
+            labelPadding=GUTTER - 8,
+            labelColor=INK,
+            labelLimit=GUTTER - 8,
+            minExtent=GUTTER - 6,
+            maxExtent=GUTTER - 6,
+            ticks=False,
+            domain=False,
+            grid=False,
+        ),
+    )
+    colour = alt.Color(
+        "grade:N",
+        scale=alt.Scale(domain=grades, range=[GRADE_COLOURS[grade] for grade in Grade]),
+        legend=alt.Legend(title="link's grade", symbolType="circle"),
+    )
+    chart = alt.Chart(values(drawn))
+    bars = chart.mark_bar(height=8, opacity=0.45, clip=True).encode(
+        x=time_x(span), x2="t2:Q", y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
+    )
+    arrows = rows.select("t", pl.col("label").alias("to"), pl.col("label").shift(1).alias("from")).drop_nulls("from")
+    stems = alt.Chart(values(arrows)).mark_rule(color=INK, strokeWidth=1.2, clip=True)
+    heads = alt.Chart(values(arrows)).mark_point(
+        shape="triangle-down", filled=True, color=INK, size=36, yOffset=-10, opacity=1, clip=True
+    )
+    dots = chart.mark_point(shape="circle", filled=True, size=230, opacity=1, clip=True).encode(
+        x=time_x(span), y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
+    )
+    numbers = chart.mark_text(color=PAPER, fontWeight="bold", clip=True).encode(x=time_x(span), y=y, text="mark:N")
+    return [
+        bars,
+        stems.encode(x=time_x(span), y=alt.Y("from:N", sort=None), y2="to:N"),
+        heads.encode(x=time_x(span), y=alt.Y("to:N", sort=None)),
+        dots,
+        numbers,
+    ]
