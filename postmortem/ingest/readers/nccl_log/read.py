@@ -221,7 +221,7 @@ def notes(run: Pass) -> Iterator[Note]:
     if run.torn:
         yield Note(
             "data_loss", "nccl-torn-records",
-            f"{run.torn} records are torn or cut (several writers on one pipe, or a cut file); nothing was read of them",
+            f"{run.torn} records are torn or cut (several writers on one pipe, or a cut file): none was read",
         )  # fmt: skip
     if run.local:
         yield Note(

@@ -1,0 +1,37 @@
+-- What went wrong first in each process, apart from what followed from it.
+-- One row a first cause: the first warning of a process, or for InfiniBand the first completion of a peer
+-- whose status is not 5 (flush: the queue was already broken). `followed_by` counts the warnings and steps
+-- of unwinding of the same process behind it. InfiniBand reports only after its retries, seconds to
+-- minutes late, and each process tells its own view: the peer named most often is the one to look at.
+-- That a collective took too long is no line of NCCL's at all.
+-- column: source VARCHAR - — path in the bundle
+-- column: line BIGINT - — line
+-- column: t_ns BIGINT ns — time, UTC; NULL where none is printed
+-- column: host VARCHAR - — host
+-- column: pid BIGINT - — process
+-- column: dev INTEGER - — CUDA device current in the printing thread
+-- column: kind VARCHAR - — ib_completion, ib_async, socket_fail, warn_other
+-- column: peer VARCHAR - — the other side
+-- column: status INTEGER - — InfiniBand completion status: 4 local protection, 10 remote access, 12 retries exceeded, 13 receiver not ready
+-- column: vendor INTEGER - — vendor's error number
+-- column: result INTEGER - — ncclResult_t that it ended in: 1 CUDA, 2 system, 3 internal, 4 argument, 5 usage, 6 remote
+-- column: hca VARCHAR - — network device
+-- column: followed_by BIGINT - — warnings and steps of the same process behind it
+-- column: loc VARCHAR - — file:line in the source of NCCL or its plugin
+-- column: msg VARCHAR - — message
+-- needs: nccl_errors(kind, first_cause)
+WITH numbered AS (
+    SELECT e.*, s.path,
+           count(*) OVER later AS followed_by,
+           first_value(e.result IGNORE NULLS) OVER later AS later_result
+    FROM nccl_errors AS e
+    JOIN sources AS s USING (source_id)
+    WHERE e.kind <> 'socket_retry'
+    WINDOW later AS (PARTITION BY e.source_id, e.host, e.pid ORDER BY e.line, e.piece
+                     ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
+)
+SELECT path AS source, line, t_ns, host, pid, dev, kind, peer, status, vendor,
+       coalesce(result, later_result) AS result, hca, followed_by, loc, msg
+FROM numbered
+WHERE first_cause
+ORDER BY t_ns NULLS LAST, source, line, piece
