@@ -107,7 +107,8 @@ def norm(x: Array) -> Array:
 
 def silu(x: Array) -> Array:
     """The activation x·sigmoid(x)."""
-    return bf16(x / (np.float32(1) + np.exp(-x)))
+    gate: Array = np.float32(1) / (np.float32(1) + np.exp(-x))
+    return bf16(x * gate)
 
 
 def pad(x: Array, rows: int) -> Array:

@@ -1,0 +1,171 @@
+"""The recorder: everything is written or counted, and nothing gets into the server's way."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from postmortem.record import Recorder, text
+from postmortem.record.nvtx_ranges import Ranges
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_fields_and_marks(tmp_path):
+    """A record bears its mark, the recorder's replica and rank, and the caller's fields but those that are None."""
+    with Recorder(tmp_path, replica="b", rank=3, background=False) as rec:
+        rec.x(req_id="r-1", effective_tokens=7, trunc_reason=None)
+        rec.s(iteration=4, gpu_ms=1.5)
+        rec.s(req_id="r-1", step=0, rank=None)
+    assert lines(tmp_path / "x_rank3.jsonl")[0] == {
+        "record": "x",
+        "replica": "b",
+        "req_id": "r-1",
+        "effective_tokens": 7,
+    }
+    s = lines(tmp_path / "s_rank3.jsonl")
+    assert s[0] == {"record": "s", "replica": "b", "rank": 3, "iteration": 4, "gpu_ms": 1.5}
+    assert s[1] == {"record": "s", "replica": "b", "req_id": "r-1", "step": 0}
+
+
+def test_account_at_the_end(tmp_path):
+    """The last line says how many records were written, dropped and failed, and from when to when."""
+    with Recorder(tmp_path, replica="a", background=False) as rec:
+        for step in range(5):
+            rec.s(req_id="r", step=step)
+    account = lines(tmp_path / "s.jsonl")[-1]
+    assert account["record"] == "recorder"
+    assert (account["written"], account["dropped"], account["errors"]) == (5, 0, 0)
+    assert account["replica"] == "a"
+    assert account["rank"] is None
+    assert account["started_ns"] <= account["ended_ns"]
+
+
+def test_full_queue_drops_and_counts(tmp_path):
+    """What finds the queue full is dropped, counted, and recorded at the next flush already."""
+    rec = Recorder(tmp_path, background=False, queue_size=10)
+    for step in range(25):
+        rec.s(req_id="r", step=step)
+    rec.flush()
+    told = lines(tmp_path / "s.jsonl")
+    assert [r["step"] for r in told[:-1]] == list(range(10))
+    assert told[-1]["dropped"] == 15
+    assert told[-1]["ended_ns"] is None
+    rec.close()
+    rec.s(req_id="late", step=0)
+    assert rec.dropped == 16
+
+
+def test_written_plus_dropped_is_all(tmp_path):
+    """With several threads and the background writer, every record is written or counted as dropped."""
+    rec = Recorder(tmp_path, queue_size=50, flush_every_s=0.001)
+    threads = [threading.Thread(target=lambda: [rec.s(req_id="r", step=i) for i in range(2000)]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rec.close()
+    told = [r for r in lines(tmp_path / "s.jsonl") if r["record"] == "s"]
+    assert len(told) == rec.written
+    assert rec.written + rec.dropped == 6000
+    assert rec.errors == 0
+
+
+def test_never_raises_on_bad_values(tmp_path):
+    """A value that is no JSON costs its own record, counted as an error, and nobody else's."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="bad", step=object())
+        rec.s(req_id="lone surrogate \ud800", step=1)
+        rec.s(req_id="good", step=np.int64(2), margin=np.float32(0.5), gpu_ms=float("nan"))
+    told = lines(tmp_path / "s.jsonl")
+    assert told[0] == {"record": "s", "req_id": "good", "step": 2, "margin": 0.5, "gpu_ms": None}
+    assert told[-1]["errors"] == 2
+
+
+def test_never_raises_without_a_place_to_write(tmp_path):
+    """Where the folder cannot be made, every record counts as an error and the server goes on."""
+    (tmp_path / "file").write_text("in the way")
+    with Recorder(tmp_path / "file", background=False) as rec:
+        rec.s(req_id="r", step=0)
+        rec.flush()
+    assert rec.written == 0
+    assert rec.errors >= 1
+
+
+def test_server_exceptions_pass_through(tmp_path):
+    """An exception of the server inside a range or the recorder's block is neither swallowed nor changed."""
+    with pytest.raises(ZeroDivisionError), Recorder(tmp_path, background=False) as rec, rec.range("iteration", n=1):
+        1 / 0  # noqa: B018
+    assert (tmp_path / "s.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "wanted"),
+    [
+        ("iteration", {"n": 1234, "batch": 32}, "iteration n=1234 batch=32"),
+        ("fallback", {"op": "gemm", "from": 42, "to": 17, "why": "no workspace"},
+         "fallback op=gemm from=42 to=17 why=no_workspace"),
+        ("isolation", {"mode": ""}, "isolation mode=_"),
+        ("kv_evict", {}, "kv_evict"),
+    ],
+)  # fmt: skip
+def test_range_text(kind, keys, wanted):
+    """A range's text is ``kind key=value …``, each value one word."""
+    assert text(kind, keys) == wanted
+
+
+class Listener:
+    """Stands in for the ``nvtx`` package and notes what it is told."""
+
+    def __init__(self, broken=False):
+        self.told = []
+        self.broken = broken
+
+    def __getattr__(self, name):
+        def told(*args, **keys):
+            if self.broken:
+                raise OSError("the profiler went away")
+            self.told.append((name, *args, keys.get("domain")))
+            return len(self.told)
+
+        return told
+
+
+def test_ranges_reach_the_domain():
+    """Ranges, pins and marks go to the domain ``postmortem`` in the order that they happened."""
+    ranges = Ranges(on=False)
+    ranges._nvtx = listener = Listener()
+    pin = ranges.begin("isr_pin", {"mb": 4})
+    with ranges.range("iteration", {"n": 1}):
+        ranges.mark("schedule", {"n": 2})
+    ranges.end(pin)
+    assert [t[:2] for t in listener.told] == [
+        ("start_range", "isr_pin mb=4"),
+        ("push_range", "iteration n=1"),
+        ("mark", "schedule n=2"),
+        ("pop_range", "postmortem"),
+        ("end_range", 1),
+    ]
+    assert {t[-1] for t in listener.told[:3]} == {"postmortem"}
+
+
+def test_broken_profiler_is_counted(tmp_path):
+    """A profiler's library that fails costs nothing but a count."""
+    rec = Recorder(tmp_path, background=False, ranges=False)
+    rec._ranges._nvtx = Listener(broken=True)
+    with rec.range("iteration", n=1):
+        rec.mark("schedule", n=2)
+        rec.end(rec.begin("isr_pin", mb=1))
+    rec.close()
+    assert lines(tmp_path / "s.jsonl")[-1]["errors"] == 3
+
+
+def test_without_nvtx(tmp_path, monkeypatch):
+    """Without the nvtx package ranges are nothing, and the account says so."""
+    monkeypatch.setitem(__import__("sys").modules, "nvtx", None)
+    with Recorder(tmp_path, background=False, ranges=True) as rec, rec.range("iteration", n=1):
+        rec.s(req_id="r", step=0)
+    assert lines(tmp_path / "s.jsonl")[-1]["nvtx"] == "nvtx cannot be imported: ModuleNotFoundError"
