@@ -179,12 +179,29 @@ def hostile_chain() -> Chain:
         bundle=HOSTILE,
         req_id=HOSTILE,
         reference=HOSTILE,
+        flip=Flip(41, True, 1187, 903, 0.0021, FLIP, HOSTILE, at(FLIP)),
         links=(link, *base.links[1:]),
         alternatives=(Alternative(HOSTILE, HOSTILE),),
         contributing=(RootCause(HOSTILE, None, HOSTILE, None, None),),
         missing=(Missing(HOSTILE, HOSTILE),),
         narrative=HOSTILE,
     )
+
+
+def chart_frames(iterations: int = 450, ranks: int = 2) -> dict[str, pl.DataFrame]:
+    """The frames as the charts want them: roles and phases set, the links as rows."""
+    from postmortem.render.frames import links_frame
+
+    got = frames(iterations, ranks)
+    role = pl.when(pl.col("req_id") == "r-17").then(pl.lit("request")).otherwise(pl.lit("reference"))
+    phase = pl.when(pl.col("iteration").is_between(ONSET, END)).then(pl.lit("pressured")).otherwise(pl.lit("calm"))
+    return {
+        **got,
+        "request_steps": got["request_steps"].with_columns(role=role),
+        "tactic_iterations": got["iterations"].with_columns(phase=phase),
+        "links": links_frame(chain()),
+        "baseline": pl.DataFrame({"start_ns": [at(50)], "end_ns": [at(250)]}),
+    }
 
 
 def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:
@@ -207,7 +224,7 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         spare = 10.0 - total + (4.0 if bad else 0.0)
         end = t + int((total + spare) * MS)
         for rank in range(ranks):
-            rank_its.append(
+            rank_its.append(  # noqa: PERF401  one row a rank reads better as a loop
                 {
                     "replica": replica,
                     "rank": rank,

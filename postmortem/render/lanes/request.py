@@ -54,7 +54,11 @@ def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
                 color=alt.Color(
                     "whose:N", scale=alt.Scale(domain=domain, range=[LIT, OTHER]), legend=alt.Legend(title="flip")
                 ),
-                shape=alt.Shape("whose:N", scale=alt.Scale(domain=domain, range=["diamond", "triangle-up"])),
+                shape=alt.Shape(
+                    "whose:N",
+                    scale=alt.Scale(domain=domain, range=["diamond", "triangle-up"]),
+                    legend=alt.Legend(title="flip"),
+                ),
                 size=alt.condition('datum.whose == "this request\'s"', alt.value(190), alt.value(50)),
                 tooltip=[f"{name}:N" for name in ids],
             )

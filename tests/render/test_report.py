@@ -1,0 +1,183 @@
+"""The report: one offline page, the same twice, hostile text shown and never run."""
+
+from __future__ import annotations
+
+import base64
+import re
+from hashlib import sha256
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from postmortem.base.errors import OutputError
+from postmortem.chain.model import Chain
+from postmortem.render.report import ReportContext, report_html, write_report
+from postmortem.render.sections import sections
+from tests.render.catalogue import FakeCatalogue
+from tests.render.samples import HOSTILE, chain, empty_chain, frames, hostile_chain
+
+
+def _context(chains: tuple[Chain, ...] = (), *, hostile: bool = False, bare: bool = False) -> ReportContext:
+    got = {} if bare else frames(iterations=400, text=HOSTILE if hostile else None)
+    name = HOSTILE if hostile else "incident"
+    return ReportContext(FakeCatalogue(got), chains, name, name)  # type: ignore[arg-type]
+
+
+class _Page(HTMLParser):
+    """Tags with their attributes, and what stands inside scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: list[tuple[str, dict[str, str | None], str]] = []
+        self.words = ""
+        self._open: tuple[str, dict[str, str | None]] | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._open = (tag, dict(attrs)) if tag in ("script", "style") else None
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.inside.append((*self._open, data))
+        else:
+            self.words += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = None
+
+
+@pytest.fixture(scope="module")
+def hostile_page() -> _Page:
+    return _Page(report_html(_context((hostile_chain(), chain()), hostile=True)))
+
+
+def test_the_same_twice() -> None:
+    """The same bundle gives the same bytes."""
+    assert report_html(_context((chain(), hostile_chain()))) == report_html(_context((chain(), hostile_chain())))
+
+
+def test_nothing_is_fetched(hostile_page: _Page) -> None:
+    """No attribute names an address outside the page."""
+    for tag, attributes in hostile_page.tags:
+        assert tag not in ("link", "img", "iframe", "object", "embed", "base", "form"), tag
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("#"), (tag, name, value)
+        assert not [name for name in attributes if name.startswith("on")], tag
+    style = " ".join(text for tag, _, text in hostile_page.inside if tag == "style")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_policy_names_every_script_and_forbids_the_rest(hostile_page: _Page) -> None:
+    """Each script and style is in the policy by its hash; eval, inline handlers and the network are not."""
+    policy = next(a["content"] for tag, a in hostile_page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    for tag, attributes, text in hostile_page.inside:
+        if attributes.get("type") != "application/json":
+            digest = base64.b64encode(sha256(text.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy, tag
+
+
+def test_hostile_text_is_shown_as_text(hostile_page: _Page) -> None:
+    """Hostile text stands in the page's words, and adds no tag, in markup and in chart data alike."""
+    shown = HOSTILE.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e").replace("\x00", "\\x00")
+    assert shown in hostile_page.words
+    scripts = [(a, t) for tag, a, t in hostile_page.inside if tag == "script"]
+    assert len([a for a, _ in scripts if a.get("type") != "application/json"]) == 2
+    for attributes, text in scripts:
+        if attributes.get("type") == "application/json":
+            assert "<" not in text
+            assert ">" not in text
+
+
+def test_no_hidden_characters() -> None:
+    """No control character and no mark of reading order reaches the page."""
+    page = report_html(_context((hostile_chain(),), hostile=True))
+    body = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", body)
+
+
+def test_the_library_stands_once() -> None:
+    """Vega is inlined once a page, however many charts there are."""
+    page = report_html(_context((chain(),)))
+    assert page.count("window.vegaEmbed=") == 1
+    assert page.count('class="plot"') >= 4
+
+
+def test_contents_and_anchors() -> None:
+    """Every link within the page leads to an anchor that exists, and no anchor stands twice."""
+    page = _Page(report_html(_context((chain(), hostile_chain()))))
+    ids = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(ids) == len(set(ids))
+    targets = {(a["href"] or "")[1:] for tag, a in page.tags if tag == "a"}
+    assert targets <= set(ids)
+    assert {section.name for section in sections()} <= targets
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.name)
+def test_every_section_stands_without_data(section) -> None:
+    """A section says so where its data are missing, with no chain and with an empty one."""
+    for chains in ((), (empty_chain(),)):
+        context = ReportContext(FakeCatalogue({}), chains, "calm", "calm")  # type: ignore[arg-type]
+        made = re.sub(r"<script.*?</script>|<[^>]*>", "", str(section.build(context)), flags=re.S)
+        assert len(made.split()) >= 4
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.name)
+def test_every_section_escapes(section) -> None:
+    """A section gives back hostile text as text."""
+    made = str(section.build(_context((hostile_chain(),), hostile=True)))
+    assert "<img" not in made
+    assert "<script>window" not in made
+    assert "\u202e" not in made
+
+
+def test_not_calibrated_is_said() -> None:
+    """Where no confidence is given, the page says that it is not calibrated."""
+    assert "confidence not calibrated" in _Page(report_html(_context((chain(),)))).words
+
+
+def test_every_link_has_its_tests_and_evidence() -> None:
+    """The page holds each link's grade, tests, query with parameters and first rows."""
+    words = _Page(report_html(_context((chain(),)))).words
+    for link in chain().links:
+        assert link.summary in words
+        assert all(test.says in words for test in link.tests)
+        assert all(f"postmortem query incident {e.query}" in words for e in link.evidence)
+    assert "first rows of rank_iterations" in words.lower()
+
+
+def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that cannot be finished leaves nothing behind, and an older one as it was."""
+    target = tmp_path / "report.html"
+    target.write_text("older")
+
+    def broken(self: Path, _: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OutputError, match="No space left"):
+        write_report(_context(bare=True), target, force=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+    assert target.read_text() == "older"
+
+
+def test_does_not_overwrite(tmp_path: Path) -> None:
+    """An existing file is overwritten only when told so."""
+    target = tmp_path / "report.html"
+    assert write_report(_context(bare=True), target) == target
+    first = target.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        write_report(_context(bare=True), target)
+    write_report(_context(bare=True), target, force=True)
+    assert target.read_bytes() == first
+    with pytest.raises(OutputError, match="is a folder"):
+        write_report(_context(bare=True), tmp_path, force=True)
+    with pytest.raises(OutputError):
+        write_report(_context(bare=True), tmp_path / "absent" / "report.html")

@@ -1,0 +1,52 @@
+"""The terminal's tree: as it was looked at, and safe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from postmortem.render.tree import chain_tree
+from tests.render.samples import chain, empty_chain, hostile_chain
+
+GOLD = Path(__file__).parent / "gold"
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_as_looked_at(width: int) -> None:
+    """The tree is the one in gold/; write the new one there where a change is meant."""
+    assert chain_tree(chain(), width) == (GOLD / f"tree_{width}.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_keeps_to_the_width(width: int) -> None:
+    """No line is wider than asked for."""
+    for made in (chain(), empty_chain(), hostile_chain()):
+        for line in chain_tree(made, width).splitlines():
+            assert cell_len(line) <= width or " " not in line.strip(" │"), line
+
+
+def test_no_colour_unless_asked() -> None:
+    """Without colour there is no escape; with it the words are the same."""
+    import re
+
+    plain, coloured = chain_tree(chain()), chain_tree(chain(), colour=True)
+    assert "\x1b" not in plain
+    assert "\x1b[" in coloured
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
+
+
+def test_hostile_text_is_written_out() -> None:
+    """Nothing from the bundle steers the terminal."""
+    made = chain_tree(hostile_chain())
+    assert "\x1b" not in made
+    assert "\u202e" not in made
+    assert "\\x1b[31m" in made
+
+
+def test_an_empty_chain_says_so() -> None:
+    """A chain without links says that nothing can be shown."""
+    assert "No link can be shown" in chain_tree(empty_chain())
+    assert "no reference" in chain_tree(empty_chain())
