@@ -20,6 +20,6 @@ CREATE TABLE nccl_tuning (
     kernel       VARCHAR,          -- kernel or copy, for variants
     channels     INTEGER,          -- channels, for variants
     threads      INTEGER,          -- threads, for variants
-    comm_key     VARCHAR,          -- communicator of the call that fits (same thread, device, collective, size); NULL where none does
+    comm_key     VARCHAR,          -- communicator of the call that fits (same thread, collective, size); NULL where none does
     call_no      BIGINT            -- its call_no
 );

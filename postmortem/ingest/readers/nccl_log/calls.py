@@ -10,6 +10,10 @@ from typing import Any
 from postmortem.ingest.readers.nccl_log.comms import Communicator, Communicators, Process, local_key
 from postmortem.ingest.readers.nccl_log.grammar import DATATYPE_BYTES
 
+# Host, process id and thread id. The device that a line names is the one current in the thread, and
+# differs between a call and its TUNING line where one thread drives several GPUs.
+Thread = tuple[str | None, int | None, int | None]
+
 PEER_TO_PEER = frozenset({"Send", "Recv"})
 # Collectives whose TUNING size is that of all ranks' parts together.
 _ALL_RANKS = frozenset({"AllGather", "ReduceScatter"})
@@ -28,7 +32,7 @@ class Calls:
     def __init__(self, communicators: Communicators) -> None:
         self._communicators = communicators
         self._counts: dict[tuple[Any, ...], int] = {}
-        self._latest: dict[tuple[Any, ...], tuple[str, int]] = {}
+        self._latest: dict[tuple[Thread, str | None, int], tuple[str | None, int | None]] = {}
 
     def number(
         self, process: Process, place: int, address: int, func: str, root: int
@@ -40,11 +44,20 @@ class Calls:
         k = self._counts[which] = self._counts.get(which, 0) + 1
         return found, found.name if found is not None else local_key(process, address), k
 
-    def made(self, thread: tuple[Any, ...], func: str, size: int | None, key: str, k: int) -> None:
-        """Remember a call for the TUNING line that may follow it in the same thread."""
-        if size is not None:
+    def made(self, thread: Thread, func: str, size: int | None, key: str, k: int, known: bool) -> None:
+        """Remember a call for the TUNING line that may follow it in the same thread.
+
+        known: whether the caller is known to be rank 0, which alone prints its choices. Where it
+        is not and another communicator's call of that size waits, which of them is meant stays open.
+        """
+        if size is None:
+            return
+        waiting = self._latest.get((thread, func, size))
+        if not known and waiting is not None and waiting[0] != key:
+            self._latest[thread, func, size] = (None, None)
+        else:
             self._latest[thread, func, size] = (key, k)
 
-    def chosen_for(self, thread: tuple[Any, ...], func: str | None, size: int) -> tuple[str | None, int | None]:
+    def chosen_for(self, thread: Thread, func: str | None, size: int) -> tuple[str | None, int | None]:
         """The call that a TUNING line of this thread is about, where one fits."""
         return self._latest.pop((thread, func, size), (None, None))

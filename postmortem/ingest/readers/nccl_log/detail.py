@@ -69,8 +69,8 @@ def _call(run: Pass, record: Record, line: int, kind: Kind) -> None:
     found, key, k = run.calls.number(process, _place(record, line), address, func, root)
     rank = found.rank if found else None
     if rank in (0, None):
-        thread = (record.host, record.pid, record.tid, record.dev)
-        run.calls.made(thread, func, tuning_bytes(func, count, datatype, nranks), key, k)
+        thread = (record.host, record.pid, record.tid)
+        run.calls.made(thread, func, tuning_bytes(func, count, datatype, nranks), key, k, rank == 0)
     size = DATATYPE_BYTES[datatype] * count if datatype < len(DATATYPE_BYTES) else None
     run.rows.add(
         "nccl_calls", line, record.piece, record.host, record.pid, record.tid, record.dev,
@@ -91,7 +91,7 @@ def _tuning(run: Pass, record: Record, line: int, kind: Kind) -> None:
         proto = named(PROTOCOLS, proto or "-1", "proto")
     size = int(parts["bytes"] or 0)
     predicted = parts.get("predicted_us")
-    thread = (record.host, record.pid, record.tid, record.dev)
+    thread = (record.host, record.pid, record.tid)
     key, k = run.calls.chosen_for(thread, parts.get("func"), size)
     run.rows.add(
         "nccl_tuning", line, record.piece, record.host, record.pid, record.tid, record.dev,

@@ -19,8 +19,8 @@ _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 # What stands before a text: quotes, bars, launchers' marks, times; rank groups name the rank.
 _LEAD = re.compile(
     r"(?:[>|\s]+"
-    r"|\[\d+,(?P<mpi>\d+)\]<std(?:out|err)>:\s?"
-    r"|\[rank(?P<torch>\d+)\]:\s?"
+    r"|\[\d+,(?P<mpi>\d{1,9})\]<std(?:out|err)>:\s?"
+    r"|\[rank(?P<torch>\d{1,9})\]:\s?"
     r"|\[default\d+\]:\s?"
     r"|\[[A-Za-z_][\w.-]*:\d+\]:\s?"
     r"|\([^()]*\bpid=\d+[^()]*\)\s?"

@@ -57,7 +57,12 @@ def _stamp(match: re.Match[str], whose: str) -> Stamp | None:
     if base is None:
         return None
     ns = (base - _offset(zone)) * 10**NS_DIGITS + int((fraction or "").ljust(NS_DIGITS, "0"))
-    return Stamp(ns, whose, zone is None)
+    return _within(ns, whose, zone is None)
+
+
+def _within(ns: int, whose: str, local: bool) -> Stamp | None:
+    """A stamp; None where int64 cannot hold its ns (years beyond 2262: broken digits)."""
+    return Stamp(ns, whose, local) if abs(ns) < 1 << 63 else None
 
 
 def container_time(text: str) -> Stamp | None:
@@ -133,7 +138,7 @@ def _custom_stamp(match: re.Match[str], whose: str) -> Stamp | None:
     got = match.groupdict()
     fraction = int((got.get("f") or "").ljust(NS_DIGITS, "0"))
     if got.get("s"):
-        return Stamp(int(got["s"]) * 10**NS_DIGITS + fraction, whose, False)
+        return _within(int(got["s"]) * 10**NS_DIGITS + fraction, whose, False)
     year = int(got["Y"]) if got.get("Y") else 2000 + int(got["y"]) if got.get("y") else 0
     name = got.get("b")
     month = _MONTHS.index(name) + 1 if name in _MONTHS else int(got.get("m") or 0)
@@ -144,4 +149,4 @@ def _custom_stamp(match: re.Match[str], whose: str) -> Stamp | None:
     if base is None:
         return None
     zone = got.get("z")
-    return Stamp((base - _offset(zone)) * 10**NS_DIGITS + fraction, whose, zone is None)
+    return _within((base - _offset(zone)) * 10**NS_DIGITS + fraction, whose, zone is None)

@@ -1,0 +1,64 @@
+"""What a reader gives, gathered by kind, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reader, Reject, Source
+from postmortem.ingest.readers.nccl_log import READER
+
+SAMPLES = Path(__file__).parents[3] / "sample_traces" / "formats" / "nccl_log"
+INSPECTOR_SAMPLES = SAMPLES.parent / "nccl_inspector"
+REAL = Path(__file__).parents[4] / "shared" / "real" / "nccl"
+
+
+@dataclass
+class Got:
+    """All items of one reading."""
+
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a table, in order."""
+        return self.tables.get(table, [])
+
+    def kinds(self) -> Counter[str]:
+        """Records by kind."""
+        return Counter(r["kind"] for r in self.rows("nccl_records") if r["level"])
+
+    def balances(self) -> bool:
+        """Whether lines = parsed + ignored + rejected."""
+        assert self.facts.lines is not None
+        assert self.facts.parsed is not None
+        return self.facts.lines == self.facts.parsed + sum(self.ignored.values()) + len(self.rejects)
+
+
+def collect(path: Path, reader: Reader = READER, **settings: Any) -> Got:
+    """Read a file."""
+    got = Got()
+    for item in reader.read(Source(path.name, path, **settings)):
+        if isinstance(item, Batch):
+            got.tables.setdefault(item.table, []).extend(item.rows.to_pylist())
+        elif isinstance(item, Reject):
+            got.rejects.append(item)
+        elif isinstance(item, Ignored):
+            got.ignored[item.why] = got.ignored.get(item.why, 0) + item.lines
+        elif isinstance(item, Note):
+            got.notes.append(item)
+        else:
+            got.facts = item
+    return got
+
+
+def read_bytes(folder: Path, data: bytes, reader: Reader = READER) -> Got:
+    """Read bytes by way of a file."""
+    path = folder / "unknown.bin"
+    path.write_bytes(data)
+    return collect(path, reader)

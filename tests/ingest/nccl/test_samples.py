@@ -1,0 +1,244 @@
+"""Small samples, each named after its oddity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postmortem.ingest.reader import Head
+from postmortem.ingest.readers import nccl_inspector, nccl_log
+from tests.ingest.nccl.collect import INSPECTOR_SAMPLES, SAMPLES, Got, collect, read_bytes
+
+LOGS = sorted(SAMPLES.glob("*.log"))
+DUMPS = sorted(INSPECTOR_SAMPLES.glob("*.jsonl"))
+
+
+def sample(name: str, **settings: Any) -> Got:
+    """A sample, read; its ledger must balance."""
+    got = collect(SAMPLES / name, **settings)
+    assert got.balances()
+    return got
+
+
+def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Some columns of rows."""
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda p: p.stem)
+def test_log_is_claimed_by_content(path: Path, tmp_path: Path) -> None:
+    """A log is recognised under any name, gives the same under any name, and the Inspector's reader leaves it."""
+    data = path.read_bytes()
+    assert nccl_log.READER.sniff(Head("unknown.bin", data, path)) > 0
+    assert nccl_inspector.READER.sniff(Head(path.name, data, path)) == 0
+    assert read_bytes(tmp_path, data) == collect(path)
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=lambda p: p.stem)
+def test_dump_is_claimed_by_content(path: Path) -> None:
+    """A dump of NCCL Inspector is recognised under any name, and the log's reader leaves it."""
+    head = Head("unknown.bin", path.read_bytes(), path)
+    assert nccl_inspector.READER.sniff(head) > 0
+    assert nccl_log.READER.sniff(head) == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b'{"record": "s", "req_id": "a", "step": 0, "note": "n1:1:1 [0] NCCL INFO Using network IB"}\n',
+        b'{"record": "x", "req_id": "a", "raw_prompt_sha256": "00"}\n',
+        b"SQLite format 3\0 n1:1:1 [0] NCCL INFO Using network IB\n",
+        b"set NCCL_DEBUG=INFO and read the NCCL INFO lines\n",
+        b"10:45:19 [0] INFO step 3\n",
+    ],
+)
+def test_others_are_left_alone(data: bytes) -> None:
+    """Records of other kinds that quote a log, databases and prose are no NCCL log and no dump."""
+    head = Head("nccl.log", data, Path("nccl.log"))
+    assert (nccl_log.READER.sniff(head), nccl_inspector.READER.sniff(head)) == (0, 0)
+
+
+def test_address_used_again() -> None:
+    """An address given to a second communicator means the second one from there on; both count from 1."""
+    got = sample("address-used-again.log")
+    assert columns(got.rows("nccl_calls"), "comm_key", "rank", "call_no") == [("0xa1", 0, 1), ("0xb2", 1, 1)]
+
+
+def test_init_wordings() -> None:
+    """Every version's wording gives rank, device and ids; a split's key follows from its parent's."""
+    got = sample("all-versions-init.log")
+    assert columns(got.rows("nccl_communicators"), "host", "rank", "nranks", "cuda_dev", "nvml_dev", "bus_id") == [
+        ("n4", 17, 64, 0, 0, None),
+        ("n8", 1, 2, 1, None, "b000"),
+        ("n18", 1, 4, 1, 3, "61000"),
+        ("n23", 0, 2, 0, 0, "1e0"),
+        ("n23", 0, 1, 0, 0, "1e0"),
+        ("n29", 0, 1, 0, 0, "2000"),
+        ("n28", 0, 1, 0, None, "2000"),
+    ]
+    keys = [r["comm_key"] for r in got.rows("nccl_communicators")]
+    assert keys[1] == "n8:10:0x7f145c002250@2"
+    assert keys[3:5] == ["0x1ce724326e09a7e5", "0x1ce724326e09a7e5/split1/color7/n1"]
+    assert got.kinds() == {"init_complete": 3, "init_start": 3, "destroy_abort": 1}
+
+
+def test_colours() -> None:
+    """Colours go, also where their escape byte was lost."""
+    got = sample("ansi-colours-escape-lost.log")
+    assert got.kinds() == {"network": 2, "coll": 1}
+    assert got.rows("nccl_calls")[0]["stream"] == 0x55000010
+
+
+def test_bars_and_quotes() -> None:
+    """Quotes and bars hide no record, with or without its process."""
+    got = sample("bar-and-quote-prefix.log")
+    assert got.kinds() == {"connected": 2, "channels_total": 1}
+    assert got.ignored == {"blank": 1}
+
+
+def test_cri_partial_lines() -> None:
+    """Parts of a line are joined by stream; times are the container's, in UTC."""
+    got = sample("cri-partial-lines.log")
+    assert columns(got.rows("nccl_records"), "kind", "line", "t_ns", "time_from", "time_local") == [
+        ("coll", 1, 1793613600000000001, "container", False),
+        ("network", 4, 1793610001500000000, "container", False),
+    ]
+    assert (got.facts.parsed, got.ignored) == (3, {"other programs' text": 1})
+
+
+def test_docker_json() -> None:
+    """Docker's JSON lines are unwrapped and joined; a cut one is a reject."""
+    got = sample("docker-json.log")
+    assert got.kinds() == {"network": 1, "coll": 1}
+    assert [r.place for r in got.rejects] == [5]
+    assert got.facts.parsed == 3
+
+
+def test_launcher_prefixes() -> None:
+    """Launchers that name a rank give it; a worker's number on its node is no rank."""
+    got = sample("launcher-prefixes.log")
+    rows = got.rows("nccl_records")
+    assert [r["prefix_rank"] for r in rows] == [3, 4, None, None, 7, 8, None, 9]
+    assert [r["pid"] for r in rows] == list(range(10, 18))
+    assert {r["host"] for r in rows} == {"n1", "n2"}
+    assert columns(rows[-1:], "t_ns", "time_from") == [(1793613600500000000, "launcher")]
+
+
+def test_clock_is_no_process() -> None:
+    """A clock time before a bracket is no torn record."""
+    got = sample("clock-is-no-process.log")
+    assert got.rejects == []
+    assert got.ignored == {"other programs' text": 2}
+
+
+def test_own_times() -> None:
+    """NCCL's own times are read to the digit and flagged as local."""
+    got = sample("own-times-subseconds.log")
+    base = 1790214643000000000
+    assert columns(got.rows("nccl_records"), "t_ns", "time_from", "time_local") == [
+        (base + 1_000_000, "nccl", True),
+        (base + 1_000_002, "nccl", True),
+        (base + 1_000_000_000, "nccl", True),
+        (None, None, None),
+    ]
+    assert "nccl-local-time" in [n.code for n in got.notes]
+    error = got.rows("nccl_errors")[0]
+    assert (error["status"], error["vendor"], error["hca"], error["peer_port"]) == (12, 129, "mlx5_3", 4791)
+
+
+def test_time_format_of_the_deployment(tmp_path: Path) -> None:
+    """A time format that the deployment names is used; one that is not understood is an error."""
+    path = tmp_path / "a.log"
+    path.write_text("<02.11.2026 10h00m00,5> n1:1:1 [0] NCCL INFO Using network IB\n")
+    got = collect(path, time_format="%d.%m.%Y %Hh%Mm%S,%1f")
+    assert columns(got.rows("nccl_records"), "t_ns") == [(1793613600500000000,)]
+    with pytest.raises(ValueError, match="%Q"):
+        collect(path, time_format="%Q")
+
+
+def test_torn() -> None:
+    """A torn record gives nothing to its neighbour; what has no message, or no beginning, is told."""
+    got = sample("torn-two-processes.log")
+    assert columns(got.rows("nccl_communicators"), "rank", "pid", "comm_id") == [(1, 1, "0x7b6d")]
+    assert columns(got.rows("nccl_records"), "line", "host", "level", "kind", "torn") == [
+        (1, "n1", "INFO", "network", False),
+        (2, "n1", "INFO", "other", True),
+        (2, "n1", "INFO", "init_complete", False),
+        (4, "n1", None, "other", True),
+        (4, "n1", "INFO", "connected", False),
+    ]
+    assert [r.place for r in got.rejects] == [3, 5]
+
+
+def test_first_cause() -> None:
+    """Flushes, harmless warnings and later errors of a peer are no first cause; another peer is."""
+    got = sample("flush-cascade.log")
+    assert [r["line"] for r in got.rows("nccl_errors") if r["first_cause"]] == [3, 6]
+
+
+def test_choices() -> None:
+    """Variants, numbers and names of algorithms are read; the choice finds its call by thread and size."""
+    got = sample("tuning-symmetric-and-copy-engine.log")
+    assert columns(
+        got.rows("nccl_tuning"), "variant", "bytes", "algo", "proto", "kernel", "predicted_us", "call_no"
+    ) == [
+        ("Symmetric", 128, None, None, "AllReduce_AGxLL_R", None, 1),
+        ("Copy Engine", 4096, None, None, "cudaMemcpyBatchAsync", None, None),
+        (None, 512, "RING", "SIMPLE", None, 12.5, None),
+        (None, 256, "RING", "LL", None, None, None),
+    ]
+
+
+def test_send_and_recv_count_by_peer() -> None:
+    """Send and Recv count by function and peer, collectives apart; opCount is hex; unknown codes are kept."""
+    got = sample("send-recv-own-counters.log")
+    assert columns(got.rows("nccl_calls"), "func", "root", "call_no", "op_count") == [
+        ("Send", 1, 1, 0), ("Recv", 1, 1, 0), ("Send", 1, 2, 2), ("AllReduce", 0, 1, 0), ("Send", 0, 1, 255),
+    ]  # fmt: skip
+    assert columns(got.rows("nccl_calls")[-1:], "datatype", "op", "bytes") == [("type12", "user5", None)]
+
+
+def test_torch_wordings() -> None:
+    """PyTorch's wordings from 2.0 on are read; a year that no line gives stays unknown."""
+    got = sample("torch-versions.log")
+    assert columns(
+        got.rows("torch_watchdog"), "kind", "rank", "seq", "op", "numel", "ran_ms", "last_enqueued", "t_ns"
+    ) == [
+        ("timeout", 3, 7, "_ALLGATHER_BASE", 80, 600096.0, None, None),
+        ("timeout", 1, None, "ALLREDUCE", None, 1800123.0, None, None),
+        ("status", 3, 1580, None, None, None, 1582, None),
+    ]
+    assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
+
+
+def test_bad_bytes() -> None:
+    """Bytes that are no UTF-8, carriage returns and a cut last line lose no line."""
+    got = sample("bad-bytes-crlf-no-final-newline.log")
+    assert got.kinds() == {"connected": 1, "network": 1}
+    assert got.facts.lines == 5
+    assert [r.place for r in got.rejects] == [5]
+
+
+def test_inspector_records() -> None:
+    """Plain, verbose, point-to-point and forks' records give rows; unknown fields are kept."""
+    rows = [r for p in DUMPS for r in collect(p, nccl_inspector.READER).rows("nccl_inspector")]
+    told = {(r["coll"], r["sn"], r["comm_id"], r["start_ns"], r["stop_ns"]) for r in rows}
+    assert told == {
+        ("AllReduce", 1407, "0x7f8c496ae9f661", None, None),
+        ("ReduceScatter", 1231, "0xe62dedaa97644a", 1752867229235181000, 1752867229275811000),
+        ("Send", 3, "0x7f8c496ae9f661", None, None),
+        ("AllReduce", 4, "0xe62dedaa97644a", None, None),
+        ("AllReduce", 1, "0x1", None, None),
+    }
+    fork = next(r for r in rows if r["sn"] == 4)
+    assert fork["extra"] == '{"coll_perf":{"coll_algo":"RING","graphCaptured":true},"site":"x"}'
+
+
+def test_inspector_rejects() -> None:
+    """A text where a number belongs, NaN, a header alone and a cut line are rejects with their lines."""
+    got = collect(INSPECTOR_SAMPLES / "bad-records.jsonl", nccl_inspector.READER)
+    assert [r.place for r in got.rejects] == [2, 3, 5, 6]
+    assert got.balances()
