@@ -21,7 +21,7 @@ from postmortem.chain.tests_of import counterfactual, mechanism, order, specific
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postmortem.chain.case import Case
+    from postmortem.chain.case import Case, RankTimes
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Signal:
 def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     """The signal on the late rank against its calm iterations and against the other ranks."""
     rank, replica = late.rank, case.replica
+    if rank is None:
+        return RuledOut("no single rank is late: the ranks stretched alike")
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
     rows = case.frame("rank_state", replica=replica).with_columns(signal.value.cast(pl.Float64).alias("signal"))
     mine = rows.filter((pl.col("rank") == rank) & pl.col("signal").is_not_null())
@@ -109,15 +111,25 @@ def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, .
     return tuple(shown)
 
 
+def _lead(case: Case, late: Link) -> tuple[RankTimes, NDArray[np.float64]] | None:
+    """How much longer the rank computes than the others, every iteration, ms; a lone rank: its compute."""
+    times = case.rank_times
+    if times is None or late.rank not in times.ranks:
+        return None
+    alone = len(times.ranks) == 1
+    lead = times.compute_ms if alone else lead_of_others(times.compute_ms)
+    return times, lead[:, times.ranks.index(late.rank)]
+
+
 def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
     """The first iteration of the window in which the rank was later than in 99 % of the calm ones.
 
     The window's own start is where a level changed best, and may lie an iteration or two off.
     """
-    times = case.rank_times
-    if times is None or late.rank not in times.ranks:
+    found = _lead(case, late)
+    if found is None:
         return window.first
-    lead = lead_of_others(times.compute_ms)[:, times.ranks.index(late.rank)]
+    times, lead = found
     usual = np.quantile(lead[times.within(calm)], 0.99)
     beyond = times.iterations[times.within(window) & (lead > usual)]
     return int(beyond[0]) if beyond.size else window.first
@@ -125,10 +137,10 @@ def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
 
 def _association(case: Case, mine: pl.DataFrame, late: Link, window: Window, calm: Window) -> tuple[float, float]:
     """Correlation between the signal and the rank's lateness over the calm and the late iterations."""
-    times = case.rank_times
-    if times is None or late.rank not in times.ranks:
+    found = _lead(case, late)
+    if found is None:
         return 0.0, 1.0
-    lead: NDArray[np.float64] = lead_of_others(times.compute_ms)[:, times.ranks.index(late.rank)]
+    times, lead = found
     rows = np.flatnonzero(times.within(window) | times.within(calm))
     lateness = pl.DataFrame({"iteration": times.iterations[rows], "lead": lead[rows]})
     both = mine.select("iteration", "signal").join(lateness, on="iteration").sort("iteration")

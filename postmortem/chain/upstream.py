@@ -39,6 +39,12 @@ class Upstream:
         return Window(int(self.iterations[self.found.now[0]]), int(self.iterations[-1]) + 1)
 
     @property
+    def calm_window(self) -> list[int]:
+        """First calm iteration, and the one after the last."""
+        assert self.found is not None  # noqa: S101  asked only of a stretch that was found
+        return [int(self.iterations[self.found.calm[0]]), int(self.iterations[self.found.calm[-1]]) + 1]
+
+    @property
     def significant(self) -> bool:
         """Whether iterations got longer at all, beyond chance and with the interval above 1."""
         return self.found is not None and self.found.change.p_value <= ALPHA and self.found.ratio[1] > 1
@@ -74,8 +80,19 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
         return None
     total = told["gpu_ms"].to_numpy()
     comm_of_engine = told["comm_ms"]
-    comm = None if comm_of_engine.null_count() else comm_of_engine.to_numpy()
+    comm = None if comm_of_engine.null_count() else np.minimum(total, comm_of_engine.to_numpy() * _waiting(case))
     compute = None if comm is None else total - comm
     return Upstream(
         told["iteration"].to_numpy(), total, comm, compute, stretch(total), None, None, "the engine's s records"
     )
+
+
+def _waiting(case: Case) -> float:
+    """The engine reports the mean over ranks; with one of N late, the N - 1 that wait spend N / (N - 1) times that.
+
+    N from ``tp=`` of the request's own shape; where it is not recorded, 2: the fewest that can wait.
+    """
+    shapes = case.steps["shape"].drop_nulls()
+    named = shapes.str.extract(r"(?:^|,)tp=(\d+)").drop_nulls()
+    ranks = max(2, int(named[0])) if named.len() else 2
+    return ranks / (ranks - 1)

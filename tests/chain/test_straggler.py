@@ -141,3 +141,12 @@ def test_two_runs_are_equal(tmp_path: Path, opened: Opener) -> None:
     """The same bundle gives the same chain, to the last digit."""
     bundle = write_bundle(tmp_path, *straggler())
     assert opened(bundle).chain("b-1").to_dict() == opened(bundle).chain("b-1").to_dict()
+
+
+def test_lone_rank(tmp_path: Path, opened: Opener) -> None:
+    """With one rank there is no collective to wait in: the stall stretches the step itself."""
+    calm, late = straggler(ranks=1, late=0)
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert [link.kind for link in chain.links] == ["quant_stall", "step_stretch", *WHOLE[3:]]
+    assert chain.root_cause is not None
+    assert chain.root_cause.rank in {0, None}

@@ -33,7 +33,7 @@ KIND = Kind(
     role="root",
     says="active KV blocks evicted and recomputed on a rank",
     seen_in=("s records", "NVTX"),
-    leads_to=("straggler_rank",),
+    leads_to=("straggler_rank", "step_stretch"),
     refuted_by="the rank recomputed no more tokens than when calm",
     detect=detect,
 )

@@ -32,9 +32,7 @@ SIGNAL = Signal(
 
 def detect(case: Case, effect: Link | None) -> Outcome:
     """Iterations of the rank in which the pool was below 5 % with the pins and not without them."""
-    if effect is None or effect.rank is None or "window" not in effect.facts:
-        return RuledOut("there is no late rank")
-    return on_late_rank(case, effect, SIGNAL)
+    return on_late_rank(case, effect, SIGNAL) if effect else RuledOut("there is no effect")
 
 
 KIND = Kind(
@@ -42,7 +40,7 @@ KIND = Kind(
     role="root",
     says="replication and checkpoint pins took the KV pool: effective free below 5 % with them, not without",
     seen_in=("s records", "NVTX"),
-    leads_to=("kv_eviction", "straggler_rank"),
+    leads_to=("kv_eviction", "straggler_rank", "step_stretch"),
     refuted_by="the pool kept 5 % free with the pins, or lacked it without them too",
     detect=detect,
 )

@@ -28,7 +28,7 @@ KIND = Kind(
     role="root",
     says="dequantise/requantise cycles on a rank",
     seen_in=("s records", "NVTX", "kernels"),
-    leads_to=("straggler_rank",),
+    leads_to=("straggler_rank", "step_stretch"),
     refuted_by="the rank ran no more dequantise cycles than when calm, or its peers ran as many",
     detect=detect,
 )

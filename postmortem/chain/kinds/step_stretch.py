@@ -60,6 +60,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         summary=f"iterations took {with_unit(ratio, 'ratio')} their calm compute time, {every}, for {up.found.now.size} iterations",
         grade=grade(tests),
         replica=case.replica,
+        rank=up.ranks.ranks[0] if up.ranks is not None and len(up.ranks.ranks) == 1 else None,
         start_ns=start,
         end_ns=end,
         iteration=window.first,
@@ -72,7 +73,12 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             case.evidence("rank_iterations", replica=case.replica),
             case.evidence("iterations", replica=case.replica),
         ),
-        facts={"window": [window.first, window.stop], "times_from": up.source},
+        facts={
+            "window": [window.first, window.stop],
+            "calm": up.calm_window,
+            "times_from": up.source,
+            "excess_ms": float(np.median(now) - np.median(calm)),
+        },
     )
     return Found(link, share)
 

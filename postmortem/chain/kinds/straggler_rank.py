@@ -41,7 +41,6 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     replayed = without_excess(times.compute_ms[now_rows], times.transfer_ms[now_rows], worst.column, worst.calm_ms)
     share, low, high = share_removed(up.total_ms[up.found.now], replayed, up.total_ms[up.found.calm])
     window = up.window
-    calm_window = [int(up.iterations[up.found.calm[0]]), int(up.iterations[up.found.calm[-1]]) + 1]
     tests = (
         order(window.first, effect.iteration),
         size(worst.excess_ms, worst.low_ms, worst.high_ms, "ms", 0),
@@ -69,7 +68,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             case.evidence("collectives", replica=case.replica),
         ),
         facts={
-            "excess_ms": worst.excess_ms, "window": [window.first, window.stop], "calm": calm_window,
+            "excess_ms": worst.excess_ms, "window": [window.first, window.stop], "calm": up.calm_window,
             "times_from": up.source, "stop": effect.facts["stop"], "tactic": effect.facts["tactic"],
         },
     )  # fmt: skip

@@ -1,0 +1,152 @@
+"""The command line: answers on stdout, talk on stderr, exit codes, nothing but data when piped."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import straggler, write_bundle
+
+
+def postmortem(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command as its user does, output piped."""
+    return subprocess.run(
+        [sys.executable, "-m", "postmortem", *words], capture_output=True, text=True, check=False, **options
+    )  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle"), *straggler())
+
+
+@pytest.mark.parametrize("command", ["ingest", "query", "chain", "report"])
+def test_help(command: str) -> None:
+    """Every command tells its words and what it does."""
+    done = postmortem(command, "--help")
+    assert done.returncode == 0
+    assert "BUNDLE" in done.stdout
+    assert done.stderr == ""
+
+
+def test_ingest_json(bundle: Path) -> None:
+    """ingest --json is one document that counts every record."""
+    done = postmortem("ingest", str(bundle), "--json")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert answer["schema"] == "postmortem.ingest/1"
+    assert [s["path"] for s in answer["sources"]] == ["a.jsonl", "b.jsonl"]
+    # 6 x records, 120 iterations of 2 ranks and 6 requests
+    assert [s["rows"] for s in answer["sources"]] == [6 + 120 * (2 + 6)] * 2
+    assert answer["rejects"] == 0
+    assert Path(answer["store"]).is_file()
+
+
+def test_chain_json(bundle: Path) -> None:
+    """chain --json is the contract's document."""
+    done = postmortem("chain", "--req", "b-1", str(bundle), "--json")
+    chain = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert chain["schema"] == "postmortem.chain/1"
+    assert chain["root_cause"]["kind"] == "quant_stall"
+    assert chain["root_cause"]["rank"] == 1
+    assert set(chain) == {
+        "schema", "bundle", "req_id", "reference", "verdict", "confidence", "flip", "root_cause", "links",
+        "contributing", "alternatives", "missing", "narrative",
+    }  # fmt: skip
+    assert chain["links"][-1]["kind"] == "token_flip"
+    assert {"query", "params", "rows"} == set(chain["links"][0]["evidence"][0])
+
+
+def test_chain_tree(bundle: Path) -> None:
+    """Without --json the chain is a tree of at most 80 columns, without colour when piped."""
+    done = postmortem("chain", "--req", "b-1", str(bundle))
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    for words in ("quant stall", "straggler rank", "collective inflation", "batch change", "algo churn", "token flip"):
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl"])
+def test_query_formats(bundle: Path, form: str) -> None:
+    """A query's rows come in every text format."""
+    done = postmortem("query", str(bundle), "flips", "--format", form)
+    assert done.returncode == 0
+    assert "b-1" in done.stdout
+    assert "b-3" in done.stdout
+
+
+def test_query_parameters_and_list(bundle: Path) -> None:
+    """Parameters are read by their type; without a name the queries are listed."""
+    done = postmortem(
+        "query", str(bundle), "rank_iterations", "--param", "rank=1", "--param", "replica=b", "--format", "json"
+    )
+    rows = json.loads(done.stdout)
+    assert len(rows) == 120
+    assert {r["rank"] for r in rows} == {1}
+    assert "rank_iterations" in postmortem("query", str(bundle)).stdout
+
+
+def test_empty_answer_says_what_to_record(bundle: Path) -> None:
+    """An empty answer is an answer; stderr names the record that would fill it."""
+    done = postmortem("query", str(bundle), "kernel_summary", "--format", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == []
+    assert "kernels" in done.stderr
+    assert "record with" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["chain", "--req", "nobody", "BUNDLE"], 1, "is not in the bundle"),
+        (["chain", "--req", "b-1", "nowhere"], 1, "No such file"),
+        (["query", "BUNDLE", "flip"], 1, "did you mean"),
+        (["query", "BUNDLE", "--sql", "DROP TABLE sources"], 1, "read-only"),
+        (["query", "BUNDLE", "--sql", "SELECT * FROM read_csv('/etc/hostname')"], 1, "disabled"),
+        (["query", "BUNDLE", "flips", "--sql", "SELECT 1"], 2, "not both"),
+        (["query", "BUNDLE", "flips", "--param", "nope=1"], 1, "not declared"),
+        (["chain", "BUNDLE"], 2, "--req"),
+        (["frobnicate"], 2, "invalid choice"),
+    ],
+)
+def test_errors(bundle: Path, words: list[str], code: int, said: str) -> None:
+    """An error is one line on stderr that says what is off; stdout stays empty; no traceback."""
+    done = postmortem(*[str(bundle) if w == "BUNDLE" else w for w in words])
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.count("\n") == 1
+
+
+def test_report_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
+    """A report that exists stays unless --force is given."""
+    target = tmp_path / "report.html"
+    assert postmortem("report", str(bundle), "-o", str(target)).returncode == 0
+    first = target.read_bytes()
+    again = postmortem("report", str(bundle), "-o", str(target))
+    assert again.returncode == 1
+    assert "--force" in again.stderr
+    assert postmortem("report", str(bundle), "-o", str(target), "--force").returncode == 0
+    assert target.read_bytes() == first
+
+
+def test_reading_leaves_the_bundle_alone(bundle: Path) -> None:
+    """No file of the bundle changes and none appears beside it."""
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in bundle.iterdir()}
+    postmortem("chain", "--req", "b-1", str(bundle))
+    assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in bundle.iterdir()} == before
+
+
+def test_pipe_closed_early(bundle: Path) -> None:
+    """``| head`` ends the command quietly."""
+    line = f"{sys.executable} -m postmortem query {bundle} request_steps --format csv | head -1"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("req_id")
+    assert done.stderr == ""
