@@ -55,7 +55,9 @@ def test_builds_from_nulls(name: str) -> None:
         for k, f in full.items()
     }
     CHARTS[name].spec(nulls)
-    everything = {k: f.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in f.schema.items()) for k, f in full.items()}
+    everything = {
+        k: f.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in f.schema.items()) for k, f in full.items()
+    }
     CHARTS[name].spec(everything)
 
 

@@ -26,7 +26,7 @@ HARD = pl.DataFrame(
         "list": [[1, 2], [], None],
         "pair": [{"k": 1, "v": "x"}, {"k": None, "v": "y"}, {"k": 2, "v": None}],
         "time": [datetime(2026, 11, 2, tzinfo=UTC), None, None],
-        "exact": [Decimal("1.10"), Decimal("2"), None],
+        "exact": [Decimal("1.10"), Decimal(2), None],
         "raw": [b"\x00\xff", b"", None],
     },
     schema_overrides={"exact": pl.Decimal(10, 2)},
@@ -84,12 +84,7 @@ def test_table_holds_the_cells() -> None:
 def test_table_aligns_figures() -> None:
     """Figures stand right-aligned under their names, text left-aligned."""
     frame = pl.DataFrame({"name": ["a", "bbb"], "n": [5, 12345]})
-    assert format_named("table").write(frame).decode() == (
-        "name      n\n"
-        "───────────\n"
-        "a         5\n"
-        "bbb   12345\n"
-    )
+    assert format_named("table").write(frame).decode() == ("name      n\n───────────\na         5\nbbb   12345\n")
 
 
 @pytest.mark.parametrize("name", format_names())
@@ -99,7 +94,6 @@ def test_no_rows(name: str) -> None:
     if name == "json":
         assert json.loads(got) == []
     assert bool(got) == (name != "jsonl")
-
 
 
 def test_table_in_colour_only_when_asked() -> None:

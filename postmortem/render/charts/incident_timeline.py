@@ -124,7 +124,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         views=[f"lane_{n}" for n in range(len(lanes))],
     )
     whole = alt.vconcat(*drawn, params=[zoom], title=note(said), usermeta=_usermeta(links, span))
-    chart: alt.TopLevelMixin = whole.resolve_scale(x="shared", color="independent", opacity="independent", shape="independent")
+    chart: alt.TopLevelMixin = whole.resolve_scale(
+        x="shared", color="independent", opacity="independent", shape="independent"
+    )
     return chart
 
 

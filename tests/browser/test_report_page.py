@@ -1,0 +1,133 @@
+"""The report in a real browser: drawn, quiet, offline, and hostile text stays text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from postmortem.render.report import ReportContext, write_report
+from tests.browser.browser import Browser, found
+from tests.render.catalogue import FakeCatalogue
+from tests.render.samples import HOSTILE, at, chain, frames, hostile_chain
+
+PROGRAM = found()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium on this machine: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    made = Browser(str(PROGRAM), tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    calm = pl.DataFrame({"start_ns": [at(50)], "end_ns": [at(250)]})
+    context = ReportContext(FakeCatalogue(frames()), (chain(),), "incident", "incident.tar.zst", calm)  # type: ignore[arg-type]
+    return write_report(context, tmp_path_factory.mktemp("plain") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    catalogue = FakeCatalogue(frames(text=HOSTILE))
+    context = ReportContext(catalogue, (hostile_chain(), chain()), HOSTILE, HOSTILE)  # type: ignore[arg-type]
+    return write_report(context, tmp_path_factory.mktemp("hostile") / "report.html")
+
+
+@pytest.mark.parametrize("which", ["plain", "hostile"])
+def test_draws_quietly_and_asks_for_nothing(browser: Browser, which: str, request: pytest.FixtureRequest) -> None:
+    """Every chart is drawn, the console stays empty, and no request leaves the page."""
+    page: Path = request.getfixturevalue(which)
+    browser.open(page)
+    drawn = browser.evaluate("document.documentElement.dataset.charts")
+    charts = browser.evaluate("document.querySelectorAll('.plot').length")
+    assert drawn == f"{charts} of {charts}"
+    assert browser.evaluate("document.querySelectorAll('.plot svg').length") == charts
+    assert browser.complaints() == []
+    assert browser.requests() == [page.as_uri()]
+
+
+def test_hostile_text_never_runs(browser: Browser, hostile: Path) -> None:
+    """Hostile names are shown as text, in the page and in the charts, and nothing of them runs."""
+    browser.open(hostile)
+    assert browser.evaluate("typeof window.broken") == "undefined"
+    assert browser.evaluate("document.querySelectorAll('img').length") == 0
+    assert browser.evaluate("document.body.innerText.includes('<script>window.broken=1</script>')")
+    assert browser.evaluate("document.querySelector('.plot svg').textContent.includes('</script>')")
+    assert not browser.evaluate("/[\\u202a-\\u202e]/.test(document.body.innerText)")
+
+
+def test_the_policy_holds(browser: Browser, plain: Path) -> None:
+    """A script that gets into the page all the same is refused by the page's policy."""
+    browser.open(plain)
+    browser.evaluate(
+        "(() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+        " document.body.append(s); })()"
+    )
+    assert browser.evaluate("typeof window.ran") == "undefined"
+    assert any("Content Security Policy" in said for said in browser.complaints())
+
+
+def _domain(browser: Browser) -> list[str]:
+    """The labels of the timeline's time axis: they change when it is zoomed."""
+    labels = "[...document.querySelectorAll('#chart-incident_timeline .role-axis-label text')].map(t => t.textContent)"
+    return sorted(browser.evaluate(labels))
+
+
+def test_zoom_by_keyboard_button_and_back(browser: Browser, plain: Path) -> None:
+    """The buttons zoom all lanes to the incident and back to everything."""
+    browser.open(plain)
+    whole = _domain(browser)
+    press = (
+        "[...document.querySelectorAll('#chart-incident_timeline button')].find(b => b.textContent === '%s').click()"
+    )
+    browser.evaluate(press % "The incident")
+    browser.until("new Promise(done => setTimeout(() => done(true), 200))")
+    assert _domain(browser) != whole
+    browser.evaluate(press % "All")
+    browser.until("new Promise(done => setTimeout(() => done(true), 200))")
+    assert _domain(browser) == whole
+
+
+def test_zoom_by_wheel_and_pan_by_drag(browser: Browser, plain: Path) -> None:
+    """Ctrl with the wheel zooms, dragging pans, and the bare wheel is left to the page."""
+    browser.open(plain)
+    browser.evaluate("document.querySelector('#chart-incident_timeline').scrollIntoView()")
+    place = browser.evaluate(
+        "(() => { const r = document.querySelector('#chart-incident_timeline svg').getBoundingClientRect();"
+        " return [r.left + r.width * 0.6, r.top + 330]; })()"
+    )
+    x, y = place
+    whole = _domain(browser)
+    wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -240}
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    browser.call("Input.dispatchMouseEvent", **wheel, modifiers=2)
+    browser.until("new Promise(done => setTimeout(() => done(true), 300))")
+    zoomed = _domain(browser)
+    assert zoomed != whole
+    for kind, dx in (("mousePressed", 0), ("mouseMoved", 60), ("mouseMoved", 160), ("mouseReleased", 160)):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x - dx, y=y, button="left", buttons=1, clickCount=1)
+    browser.until("new Promise(done => setTimeout(() => done(true), 300))")
+    assert _domain(browser) != zoomed
+    assert browser.complaints() == []
+
+
+def test_a_link_opens_what_is_folded(browser: Browser, plain: Path) -> None:
+    """A link to a folded query opens it."""
+    browser.open(plain)
+    assert not browser.evaluate("document.getElementById('query-collectives').open")
+    browser.evaluate("location.hash = '#query-collectives'")
+    browser.until("document.getElementById('query-collectives').open")
+
+
+def test_narrow_pages_do_not_scroll_sideways(browser: Browser, plain: Path, tmp_path: Path) -> None:
+    """At 800 pixels, light and dark, the page and its charts keep within the window."""
+    browser.open(plain)
+    browser.screenshot(tmp_path / "dark.png", width=800, dark=True)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= 800
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    assert (tmp_path / "dark.png").stat().st_size > 10_000
