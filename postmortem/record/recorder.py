@@ -170,7 +170,8 @@ class Recorder:
         if kind == "s" and self.rank is not None:
             record["rank"] = self.rank
         record.update(fields)
-        record = {key: value for key, value in record.items() if value is not None}
+        if None in record.values():
+            record = {key: value for key, value in record.items() if value is not None}
         try:
             return _dumps(record)
         except ValueError:  # NaN and infinities are no JSON: such a value is unknown
@@ -221,10 +222,6 @@ class Recorder:
         self._write(kind, _dumps(account))
 
 
-def _dumps(record: dict[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
-
-
 def _plain(value: Any) -> Any:
     """A number of an array library as Python's own; anything else is not for a record."""
     item = getattr(value, "item", None)
@@ -243,3 +240,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
+
+
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode

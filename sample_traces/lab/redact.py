@@ -15,6 +15,11 @@ MARK = "<redacted>"
 PAGE = 512  # bytes; some fifty tables of a few rows each would otherwise fill 4096 apiece
 ENVIRONMENT = ("DeviceEnvironment", "Hostname", "UserName", "SoftwareReleaseVersion")  # names of TARGET_INFO_SYSTEM_ENV
 CONFIGURATION = "GpuMetricsConfig"  # 110 kB of the profiler's own, the same in every export
+POINTERS = {"textId", "jsonTextId", "nameId", "shortName", "demangledName", "mangledName"}  # columns into StringIds
+PROFILERS_OWN = re.compile(
+    r"(QnxKernelTrace|GpuMetrics|SocMetrics|mm_|task_submit|class_id|syncpt_id|syncpt_thresh|pid|tid|FTrace|ETW)$"
+    r"|NVTX |Profiling has |Process was launched by the profiler|Common injection library |Number of NVTX events "
+)
 _PATH = re.compile(r"(?<![\w<>.])(?:/[\w.@+~-]+)+/(?=[\w.@+~*-])")
 TELLING = 12  # characters; shorter values of environment variables ("1", "C.UTF-8") are found everywhere
 
@@ -56,25 +61,28 @@ def redact(path: Path) -> None:
 
 
 def _processes(db: sqlite3.Connection, tables: set[str]) -> None:
-    """Names of processes and threads that recorded nothing here, and what programs printed."""
-    if "NVTX_EVENTS" not in tables:
+    """Hide the names of processes and threads that recorded nothing here, and what programs printed.
+
+    Strings that no event points to are hidden unless they are known as the profiler's own.
+    """
+    if not {"NVTX_EVENTS", "StringIds"} <= tables:
         return
     ours = {pid for (pid,) in db.execute("SELECT DISTINCT globalTid & ~0xFFFFFF FROM NVTX_EVENTS")}
     if "PROCESSES" in tables:
         for rowid, pid, name in db.execute("SELECT rowid, globalPid, name FROM PROCESSES").fetchall():
             shown = name.rsplit("/", 1)[-1] if pid in ours else MARK
             db.execute("UPDATE PROCESSES SET name = ? WHERE rowid = ?", (shown, rowid))
-    hidden: set[int] = set()
     shown_ids: set[int] = set()
     if "ThreadNames" in tables:
-        for name_id, thread in db.execute("SELECT nameId, globalTid FROM ThreadNames"):
-            (shown_ids if thread & ~0xFFFFFF in ours else hidden).add(name_id)
-    if "ProcessStreams" in tables:
-        for file_id, content_id in db.execute("SELECT filenameId, contentId FROM ProcessStreams"):
-            hidden |= {file_id, content_id}
-    shown_ids |= {i for (i,) in db.execute("SELECT DISTINCT textId FROM NVTX_EVENTS WHERE textId IS NOT NULL")}
-    for name_id in hidden - shown_ids:
-        db.execute("UPDATE StringIds SET value = ? WHERE id = ?", (MARK, name_id))
+        rows = db.execute("SELECT nameId, globalTid FROM ThreadNames")
+        shown_ids |= {name_id for name_id, thread in rows if thread & ~0xFFFFFF in ours}
+    for table in tables - {"ThreadNames", "ProcessStreams", "StringIds"}:
+        columns = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for column in columns & POINTERS:
+            shown_ids |= {key for (key,) in db.execute(f"SELECT DISTINCT {column} FROM {table}")}
+    for key, value in db.execute("SELECT id, value FROM StringIds").fetchall():
+        if key not in shown_ids and "\0" not in value and value and not PROFILERS_OWN.match(value):
+            db.execute("UPDATE StringIds SET value = ? WHERE id = ?", (MARK, key))
 
 
 def leaks(path: Path) -> list[str]:

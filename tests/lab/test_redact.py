@@ -31,6 +31,7 @@ def export(path):
         6: f"/tmp/{SECRET}/streams/out.log",
         7: f"see /tmp/{SECRET}/pid_1_stdout.log for output",
         8: "python",
+        9: f"former name of {SECRET}",
     }
     db.executemany("INSERT INTO StringIds VALUES (?, ?)", strings.items())
     db.execute("INSERT INTO NVTX_EVENTS VALUES (10, 20, 1, ?)", (OURS + 5,))
