@@ -29,7 +29,9 @@ def score(folder: Path) -> tuple[str, bool]:
         claims = Counter((c.root_cause.kind, c.root_cause.rank) if c.root_cause else None for c in chains)
         late = Counter(link.rank for c in chains for link in c.links if link.kind == "straggler_rank")
         verdicts = Counter(str(c.verdict) for c in chains)
-        steps = sum(c.flip is not None and c.flip.step == f["step"] for c, f in zip(chains, truth.get("flip", []), strict=False))
+        steps = sum(
+            c.flip is not None and c.flip.step == f["step"] for c, f in zip(chains, truth.get("flip", []), strict=False)
+        )
     best = claims.most_common(1)[0][0] if claims else None
     if fault == "none":
         right = not any(claims[c] for c in claims if c is not None)
@@ -38,7 +40,8 @@ def score(folder: Path) -> tuple[str, bool]:
     else:
         right = best is not None and best[0] == fault and best[1] == rank
     said = {("-" if k is None else f"{k[0]}@{k[1]}"): v for k, v in claims.items()}
-    line = f"{folder.name:24} {fault:14} rank {rank}  flips {len(asked):3}  claims {said}  late {dict(late)}  {dict(verdicts)}  steps {steps}"
+    who = f"{folder.name:24} {fault:18} rank {rank!s:4} flips {len(asked):3}, flip step right {steps:3}"
+    line = f"{who}  claims {said}  late rank {dict(late)}  {dict(verdicts)}"
     return f"{'ok ' if right else 'NO '} {line}", right
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.ingest.cache import store_of
@@ -106,7 +106,7 @@ class Incident:
         """Close the store."""
         self._con.close()
 
-    def __enter__(self) -> Incident:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

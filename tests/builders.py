@@ -63,7 +63,7 @@ class Trace:
         skew = np.array(self.skew_ms or (0.0,) * self.ranks)
         out: list[dict[str, Any]] = []
         for r in range(self.requests):
-            out.append(
+            out.append(  # noqa: PERF401  one record a line reads better
                 {
                     "record": "x", "req_id": f"{self.replica}-{r}", "replica": self.replica, "admitted_ns": START_NS,
                     "raw_prompt_sha256": hashlib.sha256(b"raw %d" % r).hexdigest(),
@@ -73,7 +73,12 @@ class Trace:
             )  # fmt: skip
         now = START_NS
         for i in range(self.iterations):
-            compute = self.compute_ms + skew + self.all_extra_ms.get(i, 0.0) + np.abs(rng.normal(0, self.jitter_ms, self.ranks))
+            compute = (
+                self.compute_ms
+                + skew
+                + self.all_extra_ms.get(i, 0.0)
+                + np.abs(rng.normal(0, self.jitter_ms, self.ranks))
+            )
             if self.late_rank is not None:
                 compute[self.late_rank] += self.extra_ms.get(i, 0.0)
             transfer = self.transfer_ms + self.transfer_extra_ms.get(i, 0.0) + abs(rng.normal(0, self.jitter_ms / 5))

@@ -52,8 +52,14 @@ def lateness(now_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]) -> list[
         excess, low, high = median_effect(now[:, column], calm[:, column], "difference")
         found.append(
             Lateness(
-                column, excess, low, high, float(skew[column]), float(p_values[column]),
-                float(last[column]), float(last_calm[column]),
+                column,
+                excess,
+                low,
+                high,
+                float(skew[column]),
+                float(p_values[column]),
+                float(last[column]),
+                float(last_calm[column]),
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda f: -f.excess_ms)

@@ -36,6 +36,10 @@ def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
         return None
     calm, now = np.arange(found.index), np.arange(found.index, total_ms.size)
     return Stretch(
-        calm, now, found, float(np.median(total_ms[now])), float(np.median(total_ms[calm])),
+        calm,
+        now,
+        found,
+        float(np.median(total_ms[now])),
+        float(np.median(total_ms[calm])),
         median_effect(total_ms[now], total_ms[calm], "ratio"),
-    )  # fmt: skip
+    )

@@ -67,10 +67,21 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     beyond = "" if elsewhere is None else f"; the other ranks {number(elsewhere)}"
     tests: tuple[Test, ...] = (
         order(first, _first_late(case, late, window, calm)),
-        Test("size", True, f"{number(level)} {signal.unit} an iteration against {number(calm_level)} when calm{beyond}", effect, signal.unit, low, high),
-        specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration"),
+        Test(
+            "size",
+            True,
+            f"{number(level)} {signal.unit} an iteration against {number(calm_level)} when calm{beyond}",
+            effect,
+            signal.unit,
+            low,
+            high,
+        ),
+        specificity(
+            p_value,
+            f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration",
+        ),
         mechanism(True, f"rank {rank}'s own record of the same iterations"),
-    )  # fmt: skip
+    )
     share, timed = _time_taken(case, signal, late, window, calm)
     if timed is not None:
         tests += (timed,)
@@ -82,7 +93,10 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     )
     link = Link(
         kind=signal.kind,
-        summary=f"rank {rank} spent {number(level)} {signal.unit} an iteration on {signal.noun}, {number(calm_level)} when calm{busy}",
+        summary=(
+            f"rank {rank} spent {number(level)} {signal.unit} an iteration "
+            f"on {signal.noun}, {number(calm_level)} when calm{busy}"
+        ),
         grade=grade(tests),
         replica=replica,
         rank=rank,
@@ -164,5 +178,8 @@ def _time_taken(
 
     more, low, high = median_effect(busy(window), busy(calm), "difference")
     excess = late.facts["excess_ms"]
-    said = f"{with_unit(more, 'ms')} more in {signal.noun} an iteration; without it, of the rank's lateness of {with_unit(excess, 'ms')}"
+    said = (
+        f"{with_unit(more, 'ms')} more in {signal.noun} an iteration; "
+        f"without it, of the rank's lateness of {with_unit(excess, 'ms')}"
+    )
     return more / excess, counterfactual(more / excess, low / excess, high / excess, said)

@@ -23,8 +23,15 @@ def size(effect: float, low: float, high: float, unit: str, none: float) -> Test
         return Test("size", None, "nothing to compare with")
     said = f"{with_unit(effect, unit)}, 95 % interval {number(low)} to {number(high)}"
     finite = math.isfinite(effect)
-    return Test("size", low > none, said, effect if finite else None, unit, low if math.isfinite(low) else None,
-                high if math.isfinite(high) else None)  # fmt: skip
+    return Test(
+        "size",
+        low > none,
+        said,
+        effect if finite else None,
+        unit,
+        low if math.isfinite(low) else None,
+        high if math.isfinite(high) else None,
+    )
 
 
 def specificity(p_value: float, how: str) -> Test:

@@ -46,6 +46,7 @@ class Progress:
         self.shown = False
 
     def __call__(self, name: str, rows: int, size: int) -> None:
+        """Draw: the source, rows so far, its bytes."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self.started < QUIET_S or now - self.drawn < EVERY_S:
             return

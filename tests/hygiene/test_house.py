@@ -125,8 +125,9 @@ def test_wheel_holds_the_queries(tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(wheel)], check=True
     )
     code = "from postmortem.catalogue.catalogue import queries, queries_folder; print(queries_folder(), len(queries()))"
+    alone = {"PYTHONPATH": str(target), "PATH": ""}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target), "PATH": ""}, capture_output=True, text=True, check=True
-    )  # fmt: skip
+        [sys.executable, "-c", code], cwd=tmp_path, env=alone, capture_output=True, text=True, check=True
+    )
     assert "_queries" in done.stdout
     assert int(done.stdout.split()[-1]) > 10

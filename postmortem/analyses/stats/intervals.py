@@ -16,7 +16,7 @@ SEED = 20_260_101  # fixed: the same bundle gives the same interval
 
 def block_length(n: int) -> int:
     """The usual n^(1/3) for the bootstrap of a location (Künsch 1989; Lahiri 2003, ch. 7)."""
-    return max(1, round(float(n) ** (1 / 3)))
+    return max(1, int(n ** (1 / 3) + 0.5))
 
 
 def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

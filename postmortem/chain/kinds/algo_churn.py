@@ -38,10 +38,19 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     same, other_pairs = c + d, a + b
     tests: tuple[Test, ...] = (
         order(last["step"], case.flip.step, "step"),
-        Test("size", True, f"{other.height} of {known.height} steps up to the flip ran another tactic", float(other.height), "steps"),
+        Test(
+            "size",
+            True,
+            f"{other.height} of {known.height} steps up to the flip ran another tactic",
+            float(other.height),
+            "steps",
+        ),
         _specific(a, b, c, d),
-        mechanism(last["iteration"] is not None, f"request {case.req_id} itself ran {last['algo_id']} at step {last['step']}, its reference {calm}"),
-    )  # fmt: skip
+        mechanism(
+            last["iteration"] is not None,
+            f"request {case.req_id} itself ran {last['algo_id']} at step {last['step']}, its reference {calm}",
+        ),
+    )
     if same:
         kept = d / same
         said = f"of {same} replays that kept the reference's tactic to the end, {d} kept its tokens"
@@ -98,12 +107,22 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
     last = other.row(-1, named=True)
     tests = (
         order(last["iteration"], known["iteration"][0]),
-        Test("size", None, f"{other.height} of {before.height} iterations between its admission and its first token ran another tactic", float(other.height), "iterations"),
+        Test(
+            "size",
+            None,
+            f"{other.height} of {before.height} iterations between "
+            "its admission and its first token ran another tactic",
+            float(other.height),
+            "iterations",
+        ),
         mechanism(None, "which iterations computed its prompt is not recorded"),
-    )  # fmt: skip
+    )
     link = Link(
         kind=KIND.name,
-        summary=f"every step ran tactic {calm}, but {other.height} of {before.height} iterations before its first token did not",
+        summary=(
+            f"every step ran tactic {calm}, but {other.height} of "
+            f"{before.height} iterations before its first token did not"
+        ),
         grade=grade(tests),
         replica=case.replica,
         start_ns=other["start_ns"][0],

@@ -48,9 +48,17 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         order(numbers[began], effect.facts.get("first_iteration", effect.iteration)),
         Test("size", after != before, f"from {before} to {after} sequences", float(after - before), "sequences"),
         specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
-        mechanism(True, f"iteration {numbers[left]} is the first of the stretch in which {case.req_id} ran the other tactic"),
-        Test("counterfactual", stays >= 0.5, f"at batch {before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {calm}", stays, "share"),
-    )  # fmt: skip
+        mechanism(
+            True, f"iteration {numbers[left]} is the first of the stretch in which {case.req_id} ran the other tactic"
+        ),
+        Test(
+            "counterfactual",
+            stays >= 0.5,
+            f"at batch {before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {calm}",
+            stays,
+            "share",
+        ),
+    )
     direction = "drop" if drop else "rise"
     start, end = known["start_ns"][began], known["start_ns"][here]
     verb = "cut the batch" if drop else "raised the batch"

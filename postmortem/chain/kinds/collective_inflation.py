@@ -34,13 +34,15 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if not up.significant:
         said = with_unit(up.found.ratio[0], "ratio")
         return RuledOut(
-            f"iterations before {effect.iteration} took {said} of earlier ones: within chance (p = {up.found.change.p_value:.2g})"
+            f"iterations before {effect.iteration} took {said} of earlier "
+            f"ones: within chance (p = {up.found.change.p_value:.2g})"
         )
     now, calm = up.comm_ms[up.found.now], up.comm_ms[up.found.calm]
     ratio, low, high = median_effect(now, calm, "ratio")
     if not low > 1:
         return RuledOut(
-            f"collectives took {with_unit(ratio, 'ratio')} their calm time while iterations took {with_unit(up.found.ratio[0], 'ratio')}"
+            f"collectives took {with_unit(ratio, 'ratio')} their calm time "
+            f"while iterations took {with_unit(up.found.ratio[0], 'ratio')}"
         )
     total, total_calm = up.total_ms[up.found.now], up.total_ms[up.found.calm]
     without = total - np.maximum(0, now - np.median(calm))
@@ -50,9 +52,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         order(window.first, effect.iteration),
         size(ratio, low, high, "ratio", 1),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
-        mechanism(effect.iteration == window.stop or effect.iteration is not None, f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}"),
-        counterfactual(share, share_low, share_high, "with collectives at their calm median, of the iterations' inflation"),
-    )  # fmt: skip
+        mechanism(
+            window.stop == effect.iteration,
+            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}",
+        ),
+        counterfactual(
+            share, share_low, share_high, "with collectives at their calm median, of the iterations' inflation"
+        ),
+    )
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
@@ -73,10 +80,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             case.evidence("iterations", replica=case.replica),
         ),
         facts={
-            "ratio": ratio, "share": share, "times_from": up.source,
-            "window": [window.first, window.stop], "stop": effect.facts["stop"], "tactic": effect.facts["tactic"],
+            "ratio": ratio,
+            "share": share,
+            "times_from": up.source,
+            "window": [window.first, window.stop],
+            "stop": effect.facts["stop"],
+            "tactic": effect.facts["tactic"],
         },
-    )  # fmt: skip
+    )
     return Found(link, share)
 
 

@@ -40,7 +40,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut(f"once all ranks had arrived, transfers took {with_unit(ratio, 'ratio')} their calm time")
     if share_high < HALF:
         return RuledOut(
-            f"transfers took {with_unit(ratio, 'ratio')} their calm time, {100 * share:.0f} % of the iterations' inflation at most {100 * share_high:.0f} %"
+            f"transfers took {with_unit(ratio, 'ratio')} their calm time, {100 * share:.0f} "
+            f"% of the iterations' inflation at most {100 * share_high:.0f} %"
         )
     window = up.window
     tests = (
@@ -48,12 +49,16 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         size(ratio, low, high, "ratio", 1),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
         mechanism(True, "the same collectives of the same iterations"),
-        counterfactual(share, share_low, share_high, "with transfers at their calm median, of the iterations' inflation"),
-    )  # fmt: skip
+        counterfactual(
+            share, share_low, share_high, "with transfers at their calm median, of the iterations' inflation"
+        ),
+    )
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=f"transfers between ranks took {with_unit(ratio, 'ratio')} their calm median although all arrived together",
+        summary=(
+            f"transfers between ranks took {with_unit(ratio, 'ratio')} their calm median although all arrived together"
+        ),
         grade=grade(tests),
         replica=case.replica,
         start_ns=start,

@@ -42,10 +42,16 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         )
     tests = (
         order(numbers[at], effect.facts["stop"]),
-        Test("size", sizes[at] != sizes[at - 1], f"from {sizes[at - 1]} to {sizes[at]} sequences in that iteration", float(sizes[at] - sizes[at - 1]), "sequences"),
+        Test(
+            "size",
+            sizes[at] != sizes[at - 1],
+            f"from {sizes[at - 1]} to {sizes[at]} sequences in that iteration",
+            float(sizes[at] - sizes[at - 1]),
+            "sequences",
+        ),
         specificity(p_value, f"{both} of {len(switched)} changes of isolation fall on a change of batch"),
         mechanism(numbers[at] == effect.facts["stop"], f"isolation became {modes[at]} in iteration {numbers[at]}"),
-    )  # fmt: skip
+    )
     link = Link(
         kind=KIND.name,
         summary=f"isolation became {modes[at]} at iteration {numbers[at]}",

@@ -26,7 +26,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut("there is no effect")
     if effect.facts.get("direction") != "rise":
         return RuledOut(
-            f"the batch was cut, from {number(effect.baseline or 0)} to {number(effect.value or 0)}: more load would have raised it"
+            f"the batch was cut, from {number(effect.baseline or 0)} to "
+            f"{number(effect.value or 0)}: more load would have raised it"
         )
     before = case.iterations.filter((pl.col("iteration") <= effect.facts["stop"]) & pl.col("queue_ms").is_not_null())
     if before.is_empty():

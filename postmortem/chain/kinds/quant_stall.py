@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from postmortem.chain.case import Case
     from postmortem.chain.model import Link
 
-SIGNAL = Signal(
-    "quant_stall", "dequantisation", "cycles", "dequant_cycles", pl.col("dequant_cycles"), "dequant"
-)  # fmt: skip
+SIGNAL = Signal("quant_stall", "dequantisation", "cycles", "dequant_cycles", pl.col("dequant_cycles"), "dequant")
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:

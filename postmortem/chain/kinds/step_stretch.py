@@ -35,7 +35,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     ratio, low, high = median_effect(now, calm, "ratio")
     if not low > 1:
         return RuledOut(
-            f"compute took {with_unit(ratio, 'ratio')} its calm time on every rank while iterations took {with_unit(up.found.ratio[0], 'ratio')}"
+            f"compute took {with_unit(ratio, 'ratio')} its calm time on every "
+            f"rank while iterations took {with_unit(up.found.ratio[0], 'ratio')}"
         )
     total = up.total_ms[up.found.now]
     share, share_low, share_high = share_removed(
@@ -43,7 +44,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     )
     if share_high < HALF:
         return RuledOut(
-            f"compute took {with_unit(ratio, 'ratio')} its calm time on every rank: {100 * share:.0f} % of the inflation"
+            f"compute took {with_unit(ratio, 'ratio')} its calm time "
+            f"on every rank: {100 * share:.0f} % of the inflation"
         )
     window = up.window
     every = "on every rank alike" if up.ranks is not None and len(up.ranks.ranks) > 1 else "as the engine saw it"
@@ -51,13 +53,18 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         order(window.first, effect.iteration),
         size(ratio, low, high, "ratio", 1),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
-        mechanism(True, f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}"),
+        mechanism(
+            True, f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}"
+        ),
         counterfactual(share, share_low, share_high, "with compute at its calm median, of the iterations' inflation"),
-    )  # fmt: skip
+    )
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=f"iterations took {with_unit(ratio, 'ratio')} their calm compute time, {every}, for {up.found.now.size} iterations",
+        summary=(
+            f"iterations took {with_unit(ratio, 'ratio')} their calm "
+            f"compute time, {every}, for {up.found.now.size} iterations"
+        ),
         grade=grade(tests),
         replica=case.replica,
         rank=up.ranks.ranks[0] if up.ranks is not None and len(up.ranks.ranks) == 1 else None,

@@ -36,7 +36,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     rank = times.ranks[worst.column]
     if worst.p_value > ALPHA or worst.low_ms <= 0:
         return RuledOut(
-            f"no rank stands out: rank {rank} is {with_unit(worst.excess_ms, 'ms')} later than when calm (p = {worst.p_value:.2g})"
+            f"no rank stands out: rank {rank} is {with_unit(worst.excess_ms, 'ms')} "
+            f"later than when calm (p = {worst.p_value:.2g})"
         )
     replayed = without_excess(times.compute_ms[now_rows], times.transfer_ms[now_rows], worst.column, worst.calm_ms)
     share, low, high = share_removed(up.total_ms[up.found.now], replayed, up.total_ms[up.found.calm])
@@ -45,13 +46,19 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         order(window.first, effect.iteration),
         size(worst.excess_ms, worst.low_ms, worst.high_ms, "ms", 0),
         specificity(worst.p_value, f"iterations shuffled in blocks, corrected for {len(times.ranks)} ranks"),
-        mechanism(True, f"the same iterations and collectives: last in {100 * worst.last_share:.0f} % of them, {100 * worst.last_share_calm:.0f} % when calm"),
+        mechanism(
+            True,
+            f"the same iterations and collectives: last in {100 * worst.last_share:.0f} "
+            f"% of them, {100 * worst.last_share_calm:.0f} % when calm",
+        ),
         counterfactual(share, low, high, f"with rank {rank} as fast as the others, of the iterations' inflation"),
-    )  # fmt: skip
+    )
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=f"rank {rank} kept the others waiting: {with_unit(worst.excess_ms, 'ms')} later an iteration than when calm",
+        summary=(
+            f"rank {rank} kept the others waiting: {with_unit(worst.excess_ms, 'ms')} later an iteration than when calm"
+        ),
         grade=grade(tests),
         replica=case.replica,
         rank=rank,
@@ -68,10 +75,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             case.evidence("collectives", replica=case.replica),
         ),
         facts={
-            "excess_ms": worst.excess_ms, "window": [window.first, window.stop], "calm": up.calm_window,
-            "times_from": up.source, "stop": effect.facts["stop"], "tactic": effect.facts["tactic"],
+            "excess_ms": worst.excess_ms,
+            "window": [window.first, window.stop],
+            "calm": up.calm_window,
+            "times_from": up.source,
+            "stop": effect.facts["stop"],
+            "tactic": effect.facts["tactic"],
         },
-    )  # fmt: skip
+    )
     return Found(link, share)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from postmortem.chain.case import Case
 
 
-def detect(case: Case, effect: Link | None) -> Outcome:
+def detect(case: Case, _effect: Link | None) -> Outcome:
     """The first differing step; its margin against how far margins move between tactics."""
     flip = case.flip
     if flip is None:
@@ -27,10 +27,12 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     noise = (moved["margin"] - moved["margin_reference"]).abs().drop_nulls()
     widest = noise.max() if noise.len() else None
     margin = flip.margin
+    seen = f"the first step at which the tokens differ is {flip.step}"
+    agree = f"steps 0 to {flip.step - 1} agree" if flip.step else "the first token already differs"
     tests = [
-        Test("order", True, f"the first step at which the tokens differ is {flip.step}" + ("" if flip.exact else ", as far as recorded")),
-        mechanism(True, f"the same text and decode settings; steps 0 to {flip.step - 1} agree" if flip.step else "the first token already differs"),
-    ]  # fmt: skip
+        Test("order", True, seen if flip.exact else f"{seen}, as far as recorded"),
+        mechanism(True, f"the same text and decode settings; {agree}"),
+    ]
     if margin is not None and isinstance(widest, float):
         within = margin <= 2 * widest  # both candidates move, each by as much as the noise
         said = f"margin {number(margin)}; between tactics margins of this request moved by up to {number(widest)}"

@@ -20,10 +20,12 @@ SIGNAL = Signal(
     "tactics that it fell back to for want of workspace",
     "fallbacks",
     "algo_id, expected_algo_id and fallback_reason",
-    pl.when(pl.col("fallback_reason").is_not_null()).then((pl.col("fallback_reason") == "workspace").cast(pl.Int64))
-    .when(pl.col("expected_algo_id").is_not_null()).then(0),
+    pl.when(pl.col("fallback_reason").is_not_null())
+    .then((pl.col("fallback_reason") == "workspace").cast(pl.Int64))
+    .when(pl.col("expected_algo_id").is_not_null())
+    .then(0),
     None,
-)  # fmt: skip
+)
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:
@@ -48,12 +50,19 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     everywhere = fell.height == planned.height
     tests = (
         order(first["iteration"], effect.iteration),
-        Test("size", first["algo_id"] != first["expected_algo_id"], f"{first['algo_id']} ran, {first['expected_algo_id']} was planned"),
+        Test(
+            "size",
+            first["algo_id"] != first["expected_algo_id"],
+            f"{first['algo_id']} ran, {first['expected_algo_id']} was planned",
+        ),
         mechanism(True, f"the same iteration; {fell.height} of {planned.height} ranks report it"),
-    )  # fmt: skip
+    )
     link = Link(
         kind=KIND.name,
-        summary=f"workspace was short ({first['workspace_free_mb']} MiB free): {first['algo_id']} ran instead of {first['expected_algo_id']}",
+        summary=(
+            f"workspace was short ({first['workspace_free_mb']} MiB free): "
+            f"{first['algo_id']} ran instead of {first['expected_algo_id']}"
+        ),
         grade=grade(tests),
         replica=case.replica,
         rank=None if everywhere else first["rank"],
@@ -64,7 +73,7 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         unit="MiB",
         tests=tests,
         evidence=(case.evidence("rank_state", replica=case.replica),),
-    )  # fmt: skip
+    )
     return Found(link)
 
 

@@ -37,7 +37,17 @@ def _run(args: Namespace) -> int:
         if args.json:
             import msgspec
 
-            keys = ("path", "kind", "bytes", "sha256", "rows", "rejected", "ignored", "first_ns", "last_ns")
+            keys: tuple[str, ...] = (
+                "path",
+                "kind",
+                "bytes",
+                "sha256",
+                "rows",
+                "rejected",
+                "ignored",
+                "first_ns",
+                "last_ns",
+            )
             keys += ("rank", "replica", "seconds", "error")
             answer = {
                 "schema": "postmortem.ingest/1",

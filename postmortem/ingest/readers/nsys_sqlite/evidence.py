@@ -21,6 +21,8 @@ from postmortem.ingest.reader import Head, Source
 
 MAGIC = b"SQLite format 3\0"
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # of a hot journal; SQLite zeroes it when done
+HEADER_BYTES = 100
+UTF8 = 1  # bytes 56 to 59: 1 = UTF-8, 2 and 3 = UTF-16
 WAL_VERSION = 2  # bytes 18 and 19 of the header: 1 = rollback journal, 2 = write-ahead log
 # SQLite quotes damaged bytes in its messages, which then are no UTF-8 and come as another error.
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
@@ -37,6 +39,8 @@ class Database:
 
     ``without_rowid``: tables whose rows have no rowid. ``truncated``: (bytes there, bytes
     that its header promises), None where it is whole. ``wal``: its header says WAL mode.
+    For those who read pages: ``fd`` open for reading, ``page_size`` and ``usable`` bytes of a
+    page, ``pages`` in the file, ``utf8`` whether its texts are.
     """
 
     name: str
@@ -45,6 +49,11 @@ class Database:
     without_rowid: frozenset[str]
     truncated: tuple[int, int] | None
     wal: bool
+    fd: int
+    page_size: int
+    usable: int
+    pages: int
+    utf8: bool
 
     def has(self, table: str, *columns: str) -> bool:
         """Whether the table is there with all these columns."""
@@ -85,7 +94,14 @@ def opened(source: Source) -> Iterator[Database]:
             raise SourceUnreadable(source.name, f"its SQLite schema cannot be read ({e})", "export it again") from e
         if not _is_export(tables):
             raise SourceUnreadable(source.name, "no table of an Nsight Systems export can be read", "export it again")
-        yield Database(source.name, con, tables, frozenset(without_rowid), truncated, wal)
+        file = stack.enter_context(path.open("rb"))
+        header = file.read(HEADER_BYTES)
+        page = _page_size(header)
+        yield Database(
+            source.name, con, tables, frozenset(without_rowid), truncated, wal,
+            fd=file.fileno(), page_size=page, usable=page - header[20], pages=path.stat().st_size // page,
+            utf8=int.from_bytes(header[56:60], "big") == UTF8,
+        )  # fmt: skip
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -99,7 +115,7 @@ def _check(name: str, path: Path) -> tuple[tuple[int, int] | None, bool]:
     """(bytes there, bytes promised) of a truncated file or None; whether it is in WAL mode."""
     try:
         with path.open("rb") as f:
-            header = f.read(100)
+            header = f.read(HEADER_BYTES)
         size = path.stat().st_size
         wal, journal = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
         if wal.is_file() and wal.stat().st_size > 0:
@@ -114,13 +130,17 @@ def _check(name: str, path: Path) -> tuple[tuple[int, int] | None, bool]:
                     )
     except OSError as e:
         raise SourceUnreadable(name, e.strerror or str(e), "give the right to read it") from e
-    if len(header) < 100 or not header.startswith(MAGIC):
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
         raise SourceUnreadable(name, "it is no whole SQLite file", "export it again")
-    page = int.from_bytes(header[16:18], "big")
-    promised = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+    promised = _page_size(header) * int.from_bytes(header[28:32], "big")
     # The count of pages holds only where its change counter is the file's own.
     counted = header[24:28] == header[92:96]
     return ((size, promised) if counted and size < promised else None), WAL_VERSION in header[18:20]
+
+
+def _page_size(header: bytes) -> int:
+    page = int.from_bytes(header[16:18], "big")
+    return 65536 if page == 1 else page
 
 
 def _tables(con: sqlite3.Connection) -> tuple[dict[str, tuple[str, ...]], set[str]]:

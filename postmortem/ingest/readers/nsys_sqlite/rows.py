@@ -1,5 +1,6 @@
 """The one seam between SQLite and Arrow: a table's columns as record batches.
 
+Plain pages are decoded here (``pages``), everything else comes from SQLite's own cursor.
 SQLite types values, not columns: a batch is built in one go where every value fits its
 column, and value by value where one does not, so that the record that is off, and only
 that, becomes a reject.
@@ -18,9 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from postmortem.ingest.reader import Reject
+from postmortem.ingest.readers.nsys_sqlite import pages
 from postmortem.ingest.readers.nsys_sqlite.evidence import DAMAGE, Database
 
 BATCH_ROWS = 122_880  # a row group of DuckDB: smaller batches make it seal smaller groups
+CHECKED = 16  # rows of each batch decoded from pages that are held against SQLite's own answer
 SHOWN = 200  # characters of a value shown in a reject
 
 Kind = Literal["int", "real", "text"]
@@ -66,28 +69,80 @@ def rows(
     if table not in db.tables:
         return
     have = db.tables[table]
-    present = [c for c in columns if c.name in have]
-    rowid = "0" if table in db.without_rowid else "rowid"
-    sql = f"SELECT {', '.join([rowid, *(_quoted(c.name) for c in present)])} FROM {_quoted(table)} NOT INDEXED"
-    sql += f" WHERE {where}" if where else ""
-    sql += "" if table in db.without_rowid else " ORDER BY rowid"
-    last, count = None, 0
+    reading = _Reading(db, table, columns, [c for c in columns if c.name in have], ledger)
     try:
-        cursor = db.con.execute(sql)
-        while raw := cursor.fetchmany(BATCH_ROWS):
-            count += len(raw)
-            batch = _batch(table, raw, columns, present, ledger)
-            if table not in db.without_rowid:
+        for batch in reading.by_sqlite(where) if where else reading.batches():
+            if table not in db.without_rowid and batch.num_rows:
                 ids = batch.column(0).to_numpy()
-                if len(ids) and ((last is not None and ids[0] <= last) or (np.diff(ids) <= 0).any()):
+                if (reading.last is not None and ids[0] <= reading.last) or (np.diff(ids) <= 0).any():
                     raise sqlite3.DatabaseError("its rows are out of order")
-                last = int(ids[-1]) if len(ids) else last
+                reading.last = int(ids[-1])
             yield _required(table, batch, columns, ledger)
     except DAMAGE as e:
         ledger.damaged[table] = str(e)
-        place = 0 if last is None else last
+        place = 0 if reading.last is None else reading.last
         ledger.rejects.append(Reject(place, f"{table}: {e}; the rows after this one are lost"))
-    ledger.rows[table] += count
+    ledger.rows[table] += reading.count
+
+
+@dataclass
+class _Reading:
+    """One table being read: rows so far, and the last rowid of them."""
+
+    db: Database
+    table: str
+    columns: Sequence[Column]
+    present: Sequence[Column]
+    ledger: Ledger
+    count: int = 0
+    last: int | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """By pages as far as they are plain, the rest by SQLite."""
+        plan = pages.plan(self.db, self.table, [(c.name, c.kind) for c in self.present])
+        try:
+            for found in plan.batches() if plan else ():
+                batch = self._decoded(found)
+                if batch is None:
+                    before = self.count
+                    yield from self.by_sqlite(f"rowid BETWEEN {int(found.ids[0])} AND {int(found.ids[-1])}")
+                    if self.count - before != len(found.ids):
+                        raise sqlite3.DatabaseError("its rows are not where its tree says")
+                else:
+                    self.count += batch.num_rows
+                    yield batch
+            if plan:
+                return
+        except pages.UnlikeError:
+            pass  # SQLite goes on behind the last row that was read
+        yield from self.by_sqlite("" if self.last is None else f"rowid > {self.last}")
+
+    def _decoded(self, found: pages.Decoded) -> pa.RecordBatch | None:
+        """The rows as a batch, if its first rows are what SQLite itself says they are."""
+        if (np.diff(found.ids) <= 0).any():
+            raise pages.UnlikeError
+        if found.columns is None:
+            return None
+        arrays = dict(zip((c.name for c in self.present), found.columns, strict=True))
+        batch = _whole(pa.array(found.ids), arrays, self.columns)
+        few = batch.slice(0, CHECKED)
+        first, last = int(found.ids[0]), int(found.ids[few.num_rows - 1])
+        raw = self.db.con.execute(self._sql(f"rowid BETWEEN {first} AND {last}")).fetchall()
+        return batch if _batch(self.table, raw, self.columns, self.present, Ledger()).equals(few) else None
+
+    def by_sqlite(self, where: str) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows that SQLite's own cursor gives."""
+        cursor = self.db.con.execute(self._sql(where))
+        while raw := cursor.fetchmany(BATCH_ROWS):
+            self.count += len(raw)
+            yield _batch(self.table, raw, self.columns, self.present, self.ledger)
+
+    def _sql(self, where: str) -> str:
+        bare = self.table in self.db.without_rowid
+        wanted = ["0" if bare else "rowid", *(_quoted(c.name) for c in self.present)]
+        sql = f"SELECT {', '.join(wanted)} FROM {_quoted(self.table)} NOT INDEXED"
+        sql += f" WHERE {where}" if where else ""
+        return sql if bare else sql + " ORDER BY rowid"
 
 
 def _quoted(name: str) -> str:
@@ -117,6 +172,11 @@ def _batch(
         by_column = list(zip(*good, strict=True)) or [() for _ in range(len(present) + 1)]
         ids = pa.array(by_column[0], pa.int64())
         arrays = {c.name: _mended(v, c.kind, ledger) for c, v in zip(present, by_column[1:], strict=True)}
+    return _whole(ids, arrays, columns)
+
+
+def _whole(ids: pa.Array, arrays: dict[str, pa.Array], columns: Sequence[Column]) -> pa.RecordBatch:
+    """The batch with all columns asked for, those that the export lacks as NULL."""
     every = [arrays.get(c.name, pa.nulls(len(ids), ARROW[c.kind])) for c in columns]
     return pa.RecordBatch.from_arrays([ids, *every], names=["_rowid", *(c.name for c in columns)])
 
