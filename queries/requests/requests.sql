@@ -31,5 +31,6 @@ SELECT coalesce(k.req_id, r.req_id) AS req_id, coalesce(k.replica, r.replica) AS
        coalesce(r.steps, 0) AS steps, r.first_iteration, r.last_iteration, r.first_ns, r.last_ns
 FROM request_keys AS k
 FULL JOIN ran AS r ON r.req_id = k.req_id
-WHERE $req_id IS NULL OR coalesce(k.req_id, r.req_id) = $req_id
+-- after the window, not in WHERE: a request asked for alone keeps the name of its group
+QUALIFY $req_id IS NULL OR coalesce(k.req_id, r.req_id) = $req_id
 ORDER BY req_id, replica
