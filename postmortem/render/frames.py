@@ -28,6 +28,8 @@ LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "summary": pl.String,
 }
 
+_NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
+
 
 @dataclass
 class Gathered:
@@ -86,9 +88,10 @@ def gather(catalogue: Catalogue, chain: Chain | None, baseline: pl.DataFrame | N
         out.absent["iterations"] = why
     else:
         out.frames["iterations"] = _of(iterations, replica)
-        out.frames["tactic_iterations"] = _phases(iterations, chain, replica)
         if baseline is None and chain is not None:
             out.frames["baseline"] = _baseline(chain, out.frames["iterations"])
+        calm = out.frames.get("baseline", _NO_WINDOW)
+        out.frames["tactic_iterations"] = _phases(iterations, chain, replica, calm)
     if chain is not None:
         _steps(catalogue, chain, out)
     return out
@@ -102,7 +105,7 @@ def _baseline(chain: Chain, iterations: pl.DataFrame) -> pl.DataFrame:
             inside = iterations.filter((pl.col("iteration") >= calm[0]) & (pl.col("iteration") < calm[1]))
             if inside.height:
                 return inside.select(pl.col("start_ns").min(), pl.col("start_ns").max().alias("end_ns"))
-    return pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
+    return _NO_WINDOW
 
 
 def _replica(chain: Chain | None, iterations: pl.DataFrame | None) -> str | None:
@@ -122,19 +125,25 @@ def _of(frame: pl.DataFrame, replica: str | None) -> pl.DataFrame:
     return frame.filter(pl.col("replica").eq_missing(replica) | pl.col("replica").is_null())
 
 
-def _phases(iterations: pl.DataFrame, chain: Chain | None, replica: str | None) -> pl.DataFrame:
-    """Iterations with their phase: ``pressured`` from the first link's start to the last one's end."""
+def _phases(iterations: pl.DataFrame, chain: Chain | None, replica: str | None, calm: pl.DataFrame) -> pl.DataFrame:
+    """Iterations with their phase: ``pressured`` within the links; ``calm`` in the calm window and on other replicas.
+
+    Where no calm window is known, all that ended before the first link is calm. The rest is left out.
+    """
     links = chain.links if chain is not None else ()
     starts = [link.start_ns for link in links if link.start_ns is not None]
     ends = [link.end_ns or link.start_ns for link in links if link.start_ns is not None]
     if not starts:
         return iterations.with_columns(phase=pl.lit("calm"))
-    inside = (
-        pl.col("replica").eq_missing(replica)
-        & (pl.col("start_ns") >= min(starts))
-        & (pl.col("start_ns") <= max(e for e in ends if e is not None))
-    )
-    return iterations.with_columns(phase=pl.when(inside).then(pl.lit("pressured")).otherwise(pl.lit("calm")))
+    start = pl.col("start_ns")
+    inside = (start >= min(starts)) & (start <= max(end for end in ends if end is not None))
+    if calm.is_empty():
+        before = start < min(starts)
+    else:
+        before = (start >= calm["start_ns"].min()) & (start <= calm["end_ns"].max())
+    own = pl.col("replica").eq_missing(replica)
+    phase = pl.when(own & inside).then(pl.lit("pressured")).when(~own | before).then(pl.lit("calm"))
+    return iterations.with_columns(phase=phase.otherwise(None)).drop_nulls("phase")
 
 
 def _steps(catalogue: Catalogue, chain: Chain, out: Gathered) -> None:

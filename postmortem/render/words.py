@@ -128,9 +128,12 @@ def test_figure(test: Test) -> str:
     """A test's figure with its unit and interval, empty where there is none."""
     if test.figure is None:
         return ""
-    text = with_unit(test.figure, test.unit)
+    if test.unit == "p":
+        return f"p = {number(test.figure, 2)}"
+    times, unit = (100.0, "%") if test.unit == "share" else (1.0, test.unit)
+    text = with_unit(test.figure * times, unit)
     if test.low is not None and test.high is not None:
-        text += f" [{number(test.low)}, {number(test.high)}]"
+        text += f" [{number(test.low * times)}, {number(test.high * times)}]"
     return text
 
 

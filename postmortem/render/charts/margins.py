@@ -10,7 +10,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
-from postmortem.render.columns import extremes
+from postmortem.render.columns import ceiling, extremes
 from postmortem.render.theme import INK, LIT, OTHER, WIDTH
 
 WANTS: Wants = {
@@ -36,7 +36,12 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     rows = drawn.select("req_id", "step", "margin", "algo_id", "token_id", "role")
     roles = ["request", "reference"]
     x = alt.X("step:Q", title="decode step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, grid=False))
-    y = alt.Y("margin:Q", title="margin (logits, root scale)", scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=4))
+    y = alt.Y(
+        "margin:Q",
+        title="margin (logits, root scale)",
+        scale=alt.Scale(type="sqrt", domain=[0, ceiling(rows["margin"])[0] * 1.1], nice=False),
+        axis=alt.Axis(tickCount=4),
+    )
     tips = ["req_id:N", "step:Q", alt.Tooltip("margin:Q", title="margin (logits)"), "algo_id:N", "token_id:Q"]
     colour = alt.Color("role:N", title="whose", sort=roles, scale=alt.Scale(domain=roles, range=[LIT, OTHER]))
     dash = alt.StrokeDash("role:N", scale=alt.Scale(domain=roles, range=[[1, 0], [4, 3]]), legend=None)

@@ -49,7 +49,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         color=alt.Color("phase:N", title="when", sort=phases, scale=alt.Scale(domain=phases, range=[CALM_COLOUR, LIT]))
     )
     figures = base.mark_text(align="left", dx=3, fontSize=SMALL).encode(text=alt.Text("share:Q", format=".1%"))
-    return alt.layer(bars, figures).properties(width=WIDTH - 220, height=max(40, 34 * len(rows)))
+    return alt.layer(bars, figures).properties(width=WIDTH - 110, height=max(40, 34 * len(rows)))
 
 
 CHART = Chart("tactics", "Tactics, calm against pressured", "Did other tactics run than when calm?", WANTS, build)

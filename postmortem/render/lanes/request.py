@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.render.chart import Frames, values
-from postmortem.render.columns import extremes
+from postmortem.render.columns import ceiling, extremes
 from postmortem.render.theme import INK, LANE, LIT, OTHER
 from postmortem.render.time_axis import Span, lane_axis, time_x, within
 
@@ -34,9 +34,10 @@ def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
         *ids,
         whose=pl.when(pl.col("req_id").is_in(request)).then(pl.lit("this request's")).otherwise(pl.lit("another's")),
     )
+    top = ceiling(pl.concat([own["margin"], rows["margin"]]))[0] * 1.1
     y = alt.Y(
         "margin:Q",
-        scale=alt.Scale(type="sqrt", nice=True),
+        scale=alt.Scale(type="sqrt", domain=[0, top], nice=False),
         axis=lane_axis("margin\nlogits, root scale", LANE + 18, ticks=4),
     )
     tips = [alt.Tooltip("step:Q"), alt.Tooltip("token_id:Q"), alt.Tooltip("margin:Q", title="margin (logits)")]
