@@ -4,7 +4,8 @@ Four checks a flip:
 1. served under the same load without the fault, the request agrees with the reference up to that step;
 2. replaying b's plan with a's tactics inside the incident removes the flip;
 3. replaying a's plan with b's tactics inside the incident makes the very same flip;
-4. without the time spent waiting for the faulty rank, the scheduler would not have cut the batch.
+4. without the time spent waiting for the faulty rank (or, in a surge, without the larger batch), the scheduler
+   would not have cut the batch: the host's own noise cuts too, and such flips are not the fault's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from sample_traces.lab import workload
 from sample_traces.lab.config import Run
 from sample_traces.lab.launch import Recording
-from sample_traces.lab.numerics import bucket
+from sample_traces.lab.numerics import FALLBACK, bucket
 from sample_traces.lab.plans import Course, courses, first_difference
 from sample_traces.lab.rank import REQUESTS
 from sample_traces.lab.records import req_id
@@ -80,9 +81,10 @@ def flips(a: Recording, b: Recording, without: Recording | None) -> tuple[list[F
     both = sorted(i for i in in_a.keys() & in_b.keys() if i not in drifted)
     found = [(i, step) for i in both if (step := first_difference(in_a[i], in_b[i])) is not None]
     incident = span(b)
-    waits = b.run.fault.kind in WAITED_FOR and b.run.tp > 1  # a single rank keeps nobody waiting
-    cuts = _needless_cuts(b, incident) if waits else None
-    swaps = _replays(a.run, requests, in_a, in_b, [i for i, _ in found], incident)
+    kind = b.run.fault.kind
+    waits = kind in WAITED_FOR and b.run.tp > 1  # a single rank keeps nobody waiting
+    cuts = _needless_cuts(b, incident) if waits or kind == "load_surge" else None
+    swaps = _replays(b.run, requests, in_a, in_b, [i for i, _ in found], incident)
     made = []
     for index, step in found:
         mine, theirs = in_b[index], in_a[index]
@@ -92,7 +94,7 @@ def flips(a: Recording, b: Recording, without: Recording | None) -> tuple[list[F
         with_a, with_b = swaps[index]
         removed = list(with_a.tokens[: step + 1]) == theirs.tokens[: step + 1]
         remade = list(with_b.tokens[: step + 1]) == mine.tokens[: step + 1]
-        unforced = None if cuts is None else _not_cut(cuts, mine.iterations[at])
+        unforced = None if cuts is None else _not_cut(cuts, mine.iterations[at], must=waits)
         faulty = b.run.fault.kind != "none"
         made.append(
             Flip(
@@ -128,8 +130,17 @@ def _drifted(b: Recording) -> dict[int, int]:
     }
 
 
+def _acts(kind: str, incident: Incident, ns: int, algos: tuple[int, ...]) -> bool:
+    """Whether a position ran under the fault: what only the host's noise did must stay outside."""
+    if kind == "workspace_fallback":
+        return incident.on_ns <= ns < incident.end_ns and FALLBACK.algo_id in algos
+    if kind == "isolation_change":
+        return incident.on_ns <= ns < incident.off_ns
+    return incident.on_ns <= ns < incident.end_ns
+
+
 def _replays(
-    run: Run,
+    run_b: Run,
     requests: dict[int, workload.Request],
     in_a: dict[int, Course],
     in_b: dict[int, Course],
@@ -142,7 +153,7 @@ def _replays(
         mine, theirs = in_b[index], in_a[index]
         prompt = tuple(requests[index].tokens)
         length = min(len(mine.algos), len(theirs.algos))
-        inside = [incident.on_ns <= mine.starts_ns[p] < incident.end_ns for p in range(length)]
+        inside = [_acts(run_b.fault.kind, incident, mine.starts_ns[p], mine.algos[p]) for p in range(length)]
         plan_a, plan_b = theirs.algos[:length], mine.algos[:length]
         jobs += [
             Job(prompt, tuple(plan_a)),
@@ -150,7 +161,7 @@ def _replays(
             Job(prompt, tuple(x if i else y for x, y, i in zip(plan_a, plan_b, inside, strict=True))),
             Job(prompt, tuple(y if i else x for x, y, i in zip(plan_a, plan_b, inside, strict=True))),
         ]
-    answers = Replayer(run.model, run.tp).run(jobs)
+    answers = Replayer(run_b.model, run_b.tp).run(jobs)
     swaps = {}
     for number, index in enumerate(wanted):
         as_a, as_b, with_a, with_b = answers[4 * number : 4 * number + 4]
@@ -163,12 +174,12 @@ def _replays(
 
 def _needless_cuts(b: Recording, incident: Incident) -> list[tuple[int, bool]]:
     """Each cut since the fault began: its iteration, and whether it would have come without the waiting."""
-    rank = b.run.fault.rank
-    assert rank is not None
     target = b.raw["target_ms"]
     table = b.iterations
     heights = np.array([bucket(len(i["members"])) for i in table])
-    times = np.array([np.mean(i["gpu_ms"]) - _waited_for(i["arrivals"], rank, incident, i["ns"]) for i in table])
+    times = np.array(
+        [np.mean(i["gpu_ms"]) - _waited_for(i["arrivals"], b.run.fault.rank, incident, i["ns"]) for i in table]
+    )
     usual = bucket(b.run.users)
     level = np.median(times[heights == usual])
     for height in set(heights.tolist()) - {usual}:  # a smaller batch is quicker: count it as if it were whole
@@ -186,16 +197,16 @@ def _needless_cuts(b: Recording, incident: Incident) -> list[tuple[int, bool]]:
     return cuts
 
 
-def _waited_for(arrivals: list[list[int]], rank: int, incident: Incident, ns: int) -> float:
+def _waited_for(arrivals: list[list[int]], rank: int | None, incident: Incident, ns: int) -> float:
     """ms of one iteration that all others stood waiting for this rank alone, while the fault was on."""
-    if not incident.on_ns <= ns < incident.off_ns + int(1e9):  # a second: the last work that it began
+    if rank is None or not incident.on_ns <= ns < incident.off_ns + int(1e9):  # a second: the last work that it began
         return 0.0
     table = np.array(arrivals)
     others = np.delete(table, rank, axis=1).max(axis=1)
     return float(np.maximum(0, table[:, rank] - others).sum() / 1e6)
 
 
-def _not_cut(cuts: list[tuple[int, bool]], iteration: int) -> bool:
-    """Whether the batch had been cut by then, and each time only because of the waiting."""
-    before = [needed_anyway for n, needed_anyway in cuts if n <= iteration]
-    return bool(before) and not any(before)
+def _not_cut(cuts: list[tuple[int, bool]], iteration: int, *, must: bool) -> bool:
+    """Whether each cut by then came only because of the fault; ``must``: there has to be one."""
+    before = [anyway for n, anyway in cuts if n <= iteration]
+    return not any(before) and (bool(before) or not must)

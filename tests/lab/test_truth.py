@@ -1,6 +1,7 @@
 """The truth of a recording, on hand-made ones."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sample_traces.lab.incident import Order, Outcome, calm, calm_before, truth_
 from sample_traces.lab.launch import Recording
 from sample_traces.lab.plans import Course, first_difference
 from sample_traces.lab.scheduler import LatencyGuard
-from sample_traces.lab.truth import Flip, Incident, _needless_cuts, _not_cut, span
+from sample_traces.lab.truth import Flip, Incident, _acts, _needless_cuts, _not_cut, span
 
 MS = 1_000_000
 RUN = Run("b", users=26, seconds=4.0, fault=Fault("quant_stall", 1, 1.0, 2.0, 0.5))
@@ -44,8 +45,8 @@ def test_a_cut_for_waiting_is_the_faults():
     made = recording([10.0] * 100 + [16.0] * 60 + [10.0] * 200, [0.0] * 100 + [6.0] * 60 + [0.0] * 200)
     cuts = _needless_cuts(made, span(made))
     assert [anyway for _, anyway in cuts] == [False]
-    assert _not_cut(cuts, cuts[0][0] + 5)
-    assert not _not_cut(cuts, cuts[0][0] - 1)  # nothing had been cut by then
+    assert _not_cut(cuts, cuts[0][0] + 5, must=True)
+    assert not _not_cut(cuts, cuts[0][0] - 1, must=True)  # nothing had been cut by then
 
 
 def test_a_cut_for_noise_is_not_the_faults():
@@ -53,7 +54,29 @@ def test_a_cut_for_noise_is_not_the_faults():
     made = recording([10.0] * 100 + [16.0] * 60 + [10.0] * 200, [0.0] * 360)
     cuts = _needless_cuts(made, span(made))
     assert [anyway for _, anyway in cuts] == [True]
-    assert not _not_cut(cuts, 300)
+    assert not _not_cut(cuts, 300, must=True)
+
+
+def test_a_cut_for_a_surge_is_the_surges():
+    """A larger batch takes longer by its shape class alone: as long as the usual one would, there is no cut."""
+    run = replace(RUN, fault=Fault("load_surge", None, 1.0, 2.0, 0.5))
+    made = recording([10.0] * 100 + [16.0] * 60 + [10.0] * 200, [0.0] * 360, run)
+    for entry in made.iterations[100:160]:
+        if entry["limit"] >= 40:
+            entry["members"] = list(range(40))
+    cuts = _needless_cuts(made, span(made))
+    assert [anyway for _, anyway in cuts] == [False]
+    assert _not_cut(cuts, cuts[0][0] - 1, must=False)  # flips by the rise itself need no cut
+
+
+def test_only_what_the_fault_did_is_swapped():
+    """A missing workspace acts where the fallback ran, an isolation change while it is on, others until the end."""
+    incident = Incident(100, 200, 300)
+    assert _acts("workspace_fallback", incident, 150, (43, 17))
+    assert not _acts("workspace_fallback", incident, 150, (42, 42))
+    assert not _acts("isolation_change", incident, 250, (42, 42))
+    assert _acts("quant_stall", incident, 250, (42, 42))
+    assert not _acts("quant_stall", incident, 300, (42, 42))
 
 
 def test_span_ends_with_the_backlog():
