@@ -44,7 +44,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     )
     tips = ["req_id:N", "step:Q", alt.Tooltip("margin:Q", title="margin (logits)"), "algo_id:N", "token_id:Q"]
     colour = alt.Color("role:N", title="whose", sort=roles, scale=alt.Scale(domain=roles, range=[LIT, OTHER]))
-    dash = alt.StrokeDash("role:N", scale=alt.Scale(domain=roles, range=[[1, 0], [4, 3]]), legend=None)
+    dash = alt.StrokeDash("role:N", scale=alt.Scale(domain=roles, range=[[1, 0], [4, 3]]), title="whose", sort=roles)
     base = alt.Chart(values(rows)).encode(x=x, y=y, color=colour)
     layers = [
         base.mark_line(strokeWidth=1.5).encode(strokeDash=dash),
