@@ -53,9 +53,8 @@ def queries_index() -> str:
     out += ["| query | tells | parameters | needs |", "|---|---|---|---|"]
     for q in sorted(queries().values(), key=lambda q: (q.subject, q.name)):
         needs = ", ".join(table for table, _ in q.needs)
-        out.append(
-            f"| [{q.name}]({q.subject}/{q.name}.sql) | {cell(q.title)} | {', '.join(p.name for p in q.params)} | {needs} |"
-        )
+        params = ", ".join(p.name for p in q.params)
+        out.append(f"| [{q.name}]({q.subject}/{q.name}.sql) | {cell(q.title)} | {params} | {needs} |")
     return "\n".join(out) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,23 @@ def test_readme_flags_exist() -> None:
             command = sub.choices[found[1]]
             known = {s for a in command._actions for s in a.option_strings}
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", " " + found[2])) <= known, line
+
+
+@pytest.mark.parametrize("line", [line for block in blocks()[2:3] for line in block.splitlines()])
+def test_readme_commands_run(line: str, tmp_path: Path) -> None:
+    """Every command of the README answers, from a folder that holds the samples."""
+    (tmp_path / "sample_traces").symlink_to(ROOT / "sample_traces")
+    words = [sys.executable, "-m", *shlex.split(line)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_library_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's Python gives what its comments say."""
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    exec(blocks()[3], names)
+    assert "RootCause(kind='quant_stall', rank=1, replica='b'" in str(names["chain"].root_cause)  # type: ignore[attr-defined]
 
 
 def test_nothing_tells_how_it_was_made() -> None:

@@ -45,7 +45,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     as_before = tactic[size == before]
     stays = float((as_before == calm).mean())
     tests = (
-        order(numbers[began], effect.facts.get("first_iteration", effect.iteration)),
+        order(numbers[began], effect.iteration),
         Test("size", after != before, f"from {before} to {after} sequences", float(after - before), "sequences"),
         specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
         mechanism(
