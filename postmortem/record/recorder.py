@@ -6,6 +6,7 @@ milliseconds, ``*_mb`` MiB.
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import threading
@@ -33,6 +34,8 @@ class Recorder:
     seconds. With ``background=False`` nothing is written before the caller
     says ``flush()`` or ``close()``: for servers that own every microsecond of
     a core.
+
+    A recorder that nobody closed closes itself when the interpreter ends.
 
     Nothing here raises into the server. A record that finds the queue full is
     dropped and counted; a record or a file that cannot be written counts as an
@@ -76,6 +79,7 @@ class Recorder:
                 target=self._run, args=(flush_every_s,), name="postmortem-recorder", daemon=True
             )
             self._thread.start()
+        atexit.register(self.close)
 
     # -- records ---------------------------------------------------------------
 
@@ -127,6 +131,7 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        atexit.unregister(self.close)
         if self._thread is not None:
             self._wake.set()
             self._thread.join()
@@ -157,7 +162,7 @@ class Recorder:
             kind, fields = self._queue.popleft()
             try:
                 line = self._line(kind, fields)
-            except (TypeError, ValueError, RecursionError, RuntimeError):  # not JSON, or changed while written
+            except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
                 self._failed()
                 continue
             if self._write(kind, line):

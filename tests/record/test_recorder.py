@@ -1,6 +1,8 @@
 """The recorder: everything is written or counted, and nothing gets into the server's way."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -93,6 +95,45 @@ def test_never_raises_without_a_place_to_write(tmp_path):
         rec.flush()
     assert rec.written == 0
     assert rec.errors >= 1
+
+
+class Treacherous:
+    """Looks like a number of an array library, and isn't."""
+
+    def item(self):
+        raise LookupError("no such thing")
+
+
+def test_never_raises_whatever_a_value_does(tmp_path):
+    """Even a value whose own code fails while it is written costs its record alone."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="r", step=Treacherous())
+        rec.flush()
+        rec.s(req_id="r", step=1)
+    assert [r["step"] for r in lines(tmp_path / "s.jsonl") if r["record"] == "s"] == [1]
+    assert rec.errors == 1
+
+
+def test_closes_itself_at_the_end(tmp_path):
+    """A server that ends without closing its recorder loses nothing."""
+    code = f"""
+from postmortem.record import Recorder
+rec = Recorder({str(tmp_path)!r}, flush_every_s=60)
+rec.s(req_id="r", step=0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    assert [r["record"] for r in lines(tmp_path / "s.jsonl")] == ["s", "recorder"]
+
+
+def test_brings_nothing_along():
+    """Importing the recorder loads none of the packages that the analysis needs."""
+    code = """
+import sys
+import postmortem.record
+heavy = {"numpy", "polars", "duckdb", "pyarrow", "altair", "msgspec", "rich"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 def test_server_exceptions_pass_through(tmp_path):
