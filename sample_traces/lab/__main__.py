@@ -9,12 +9,13 @@ from pathlib import Path
 
 from sample_traces.lab.faults import KINDS, ON_A_RANK
 from sample_traces.lab.incident import NotCalm, Order, make
+from sample_traces.lab.launch import RankFailed
 
 INTENSITIES = {"subtle": 0.3, "medium": 0.55, "blatant": 0.9}  # of a calm iteration
 
 
 def main() -> int:
-    """Parse, record, say what came out; 0 recorded, 1 the host is too noisy, 2 wrong usage."""
+    """Parse, record, say what came out; 0 recorded, 1 the host is too noisy or a rank failed, 2 wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m sample_traces.lab", description=__doc__)
     parser.add_argument("--fault", choices=KINDS, default="quant_stall")
     parser.add_argument("--rank", type=int, help=f"for {', '.join(ON_A_RANK)}; default 1")
@@ -36,7 +37,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         outcome = make(order, told.output)
-    except NotCalm as error:
+    except (NotCalm, RankFailed) as error:
         print(error, file=sys.stderr)
         return 1
     proven = sum(flip.proven for flip in outcome.flips)

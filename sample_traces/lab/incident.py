@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sample_traces.lab import nsys
 from sample_traces.lab.config import Fault, Run
-from sample_traces.lab.launch import Recording, gather, record
+from sample_traces.lab.launch import RankFailed, Recording, gather, record
 from sample_traces.lab.numerics import bucket
 from sample_traces.lab.redact import leaks
 from sample_traces.lab.truth import Flip, Incident, flips, span
@@ -67,7 +67,12 @@ def calm_before(recording: Recording) -> bool:
 
 def _until(good: Callable[[Recording], bool], run: Run, directory: Path, *, profile: bool) -> tuple[Recording, int]:
     for attempt in range(1, TRIES + 1):
-        recording = record(run, directory, profile=profile)
+        try:
+            recording = record(run, directory, profile=profile)
+        except RankFailed:
+            if not profile or attempt == TRIES:  # two profilers that start at once now and then trip over each other
+                raise
+            continue
         if good(recording):
             return recording, attempt
     raise NotCalm(f"replica {run.replica}: not calm in {TRIES} tries; wait until the machine is idle")
@@ -87,7 +92,7 @@ def make(order: Order, target: Path) -> Outcome:
         tries = {"a": tries_a}
         without = None
         if order.fault == "none":
-            b, tries["b"] = record(loaded, work / "b", profile=profile), 1
+            b, tries["b"] = _until(lambda _: True, loaded, work / "b", profile=profile)
         else:
             b, tries["b"] = _until(calm_before, replace(loaded, fault=fault), work / "b", profile=profile)
             without, tries["without_fault"] = _until(calm, loaded, work / "c", profile=False)

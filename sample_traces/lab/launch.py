@@ -19,11 +19,15 @@ from sample_traces.lab import nsys
 from sample_traces.lab.allreduce import Group
 from sample_traces.lab.config import Run
 from sample_traces.lab.numerics import PLANNED
+from sample_traces.lab.rank import LEEWAY_S
 from sample_traces.lab.redact import redact
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path("/dev/shm")  # memory, not disk, where there is such a folder
-LEEWAY_S = 120.0  # seconds beyond the run's own time; four ranks on two cores are slow
+
+
+class RankFailed(RuntimeError):
+    """A rank, or the profiler around it, failed or hung."""
 
 
 @dataclass
@@ -48,7 +52,7 @@ class Recording:
 
 
 def record(run: Run, directory: Path, *, profile: bool) -> Recording:
-    """Run all ranks to the end; raises RuntimeError where one of them failed."""
+    """Run all ranks to the end; raises RankFailed where one of them failed."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     run.write(directory / "run.json")
@@ -106,7 +110,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], patience_s: float, directory
         time.sleep(0.1)  # seconds; seldom, since the cores belong to the ranks
     if any(process.poll() != 0 for process in processes):
         told = "\n".join(log.read_text(encoding="utf-8")[-2000:] for log in sorted(directory.glob("rank*.log")))
-        raise RuntimeError(f"a rank failed or hung:\n{told}")
+        raise RankFailed(f"a rank failed or hung:\n{told}")
 
 
 def gather(recording: Recording, bundle: Path, *, profile: bool) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from sample_traces.lab import __main__ as command
+from sample_traces.lab import incident as incident_module
 from sample_traces.lab.config import Fault, Run
 from sample_traces.lab.incident import Order, Outcome, calm, calm_before, truth_toml
-from sample_traces.lab.launch import Recording
+from sample_traces.lab.launch import RankFailed, Recording
 from sample_traces.lab.plans import Course, first_difference
 from sample_traces.lab.scheduler import LatencyGuard
 from sample_traces.lab.truth import Flip, Incident, _acts, _needless_cuts, _not_cut, span
@@ -129,3 +130,23 @@ def test_usage(words, tmp_path, monkeypatch):
         command.main()
     assert stopped.value.code == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_noisy_run_is_made_again(monkeypatch):
+    """What isn't calm is recorded again, a profiler's failure too, four times at most; the tries are counted."""
+    noisy = recording([18.0] * 60, [0.0] * 60)
+    quiet = recording([10.0] * 60, [0.0] * 60)
+    outcomes = [noisy, RankFailed("tripped"), quiet]
+
+    def record(*_args, **_keys):
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(incident_module, "record", record)
+    assert incident_module._until(calm, RUN, Path(), profile=True) == (quiet, 3)
+    outcomes[:] = [noisy] * 4
+    with pytest.raises(incident_module.NotCalm):
+        incident_module._until(calm, RUN, Path(), profile=True)
+    assert outcomes == []
