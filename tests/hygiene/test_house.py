@@ -94,7 +94,7 @@ def test_readme_flags_exist() -> None:
 
     sub = next(a for a in parser()._actions if a.choices)
     for line in "\n".join(blocks()).splitlines():
-        found = re.search(r"postmortem (\w+) (.*)$", line)
+        found = re.search(r"(?:^|bin/)postmortem (\w+) (.*)$", line)
         if found:
             command = sub.choices[found[1]]
             known = {s for a in command._actions for s in a.option_strings}
