@@ -26,8 +26,9 @@ class Got:
     facts: Facts = field(default_factory=Facts)
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """Rows of a table, in order."""
-        return self.tables.get(table, [])
+        """Rows of a table, in the order of the file."""
+        rows = self.tables.get(table, [])
+        return sorted(rows, key=lambda r: (r.get("line", 0), r.get("piece") or 0))
 
     def kinds(self) -> Counter[str]:
         """Records by kind."""

@@ -79,8 +79,11 @@ class Calls:
         Only rank 0 prints its choices. Where ranks are unknown and one thread makes calls of one size
         on several communicators, it stays open which of them is meant. A call has one choice.
         """
-        rank = pl.Series([self.rank_of(o) for o in (unique := calls["owner"].unique().to_list())], dtype=pl.Int64)
-        ranks = pl.DataFrame({"owner": pl.Series(unique, dtype=pl.Int64), "rank": rank})
+        owners = calls["owner"].unique().to_list()
+        ranks = pl.DataFrame(
+            {"owner": owners, "rank": [self.rank_of(o) for o in owners]},
+            schema={"owner": pl.Int64, "rank": pl.Int64},
+        )
         known = calls.join(ranks, on="owner", how="left", maintain_order="left")
         known = known.filter(pl.col("rank").fill_null(0) == 0, pl.col("datatype").is_between(0, _KNOWN_TYPES - 1))
         width = pl.col("datatype").replace_strict(dict(enumerate(DATATYPE_BYTES)), return_dtype=pl.UInt64)
@@ -105,9 +108,7 @@ class Calls:
         )  # fmt: skip
         first = pl.int_range(pl.len()).over("call_place", *_BY) == 0
         fits = first & ~pl.col("taken") & ~pl.col("doubtful") & pl.col("call_place").is_not_null()
-        found = found.with_columns(
-            owner=pl.when(fits).then("owner"), call_no=pl.when(fits).then("call_no")
-        )
+        found = found.with_columns(owner=pl.when(fits).then("owner"), call_no=pl.when(fits).then("call_no"))
         used = found.filter(pl.col("call_place").is_not_null()).select("call_place", *_BY, used=True).unique()
         last = seen.group_by(_BY, maintain_order=True).last().rename({"place": "call_place"})
         last = last.join(used, on=["call_place", *_BY], how="left", maintain_order="left")

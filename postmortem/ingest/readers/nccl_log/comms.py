@@ -112,6 +112,10 @@ class Communicators:
         number = self._means[process, address][index] if index >= 0 else -1
         return self.all[number] if number >= 0 else None
 
+    def changes(self, process: Process, address: int) -> tuple[list[int], list[int]]:
+        """Where a pointer's meaning changes, and the communicator's number from there (-1: none)."""
+        return self._places.get((process, address), []), self._means.get((process, address), [])
+
     def largest_ranks(self) -> set[int]:
         """The ranks that this file's processes have in their largest communicators."""
         known = [c for c in self.all if c.rank is not None and (c.nranks or 0) > 1]

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from postmortem.ingest.readers.nccl_log.calls import tuning_bytes
 from postmortem.ingest.readers.nccl_log.comms import PIECES
 from postmortem.ingest.readers.nccl_log.grammar import (
     ALGORITHMS,
-    DATATYPE_BYTES,
-    DATATYPES,
-    OPS,
     PROTOCOLS,
     Kind,
     named,
@@ -60,26 +56,24 @@ def _timings(run: Pass, record: Record, _line: int, kind: Kind) -> None:
     run.communicators.took((record.host, record.pid), kind.parts)
 
 
+def _shared(run: Pass, record: Record, line: int) -> dict[str, Any]:
+    """What a call and a choice have in common."""
+    return {
+        "line": line, "piece": record.piece, "host": record.host, "pid": record.pid, "tid": record.tid,
+        "dev": record.dev, "t_ns": _ns(record), "time_from": record.stamp.whose if record.stamp else None,
+        "thread": run.calls.threads.of((record.host, record.pid, record.tid)),
+    }  # fmt: skip
+
+
 def _call(run: Pass, record: Record, line: int, kind: Kind) -> None:
-    parts = kind.parts
-    func, root = parts["func"] or "", int(parts["root"] or 0)
-    count, datatype = int(parts["count"] or 0), int(parts["datatype"] or 0)
-    nranks, address = int(parts["nranks"] or 0), pointer(parts["comm"]) or 0
-    process = (record.host, record.pid)
-    found, key, k = run.calls.number(process, _place(record, line), address, func, root)
-    rank = found.rank if found else None
-    if rank in (0, None):
-        thread = (record.host, record.pid, record.tid)
-        run.calls.made(thread, func, tuning_bytes(func, count, datatype, nranks), key, k, rank == 0)
-    size = DATATYPE_BYTES[datatype] * count if datatype < len(DATATYPE_BYTES) else None
-    run.rows.add(
-        "nccl_calls", line, record.piece, record.host, record.pid, record.tid, record.dev,
-        _ns(record), record.stamp.whose if record.stamp else None, func,
-        int(parts["op_count"] or "0", 16), count, named(DATATYPES, parts["datatype"] or "0", "type"),
-        named(OPS, parts["op"] or "0", "user"),
-        size if size is not None and size < 1 << 64 else None,
-        root, nranks, address, found.number if found else None, key, rank, k,
-        pointer(parts["stream"]) or 0,
+    whole = {name: int(kind.parts[name] or 0) for name in ("count", "datatype", "op", "root", "nranks")}
+    run.waiting.calls.append(
+        {
+            **_shared(run, record, line), **whole, "func": kind.parts["func"],
+            "process": run.calls.processes.of((record.host, record.pid)),
+            "op_count": int(kind.parts["op_count"] or "0", 16), "comm": pointer(kind.parts["comm"]),
+            "stream": pointer(kind.parts["stream"]),
+        }
     )  # fmt: skip
 
 
@@ -89,16 +83,14 @@ def _tuning(run: Pass, record: Record, line: int, kind: Kind) -> None:
     if kind.kind == "tuning_numeric":
         algo = named(ALGORITHMS, algo or "-1", "algo")
         proto = named(PROTOCOLS, proto or "-1", "proto")
-    size = int(parts["bytes"] or 0)
     predicted = parts.get("predicted_us")
-    thread = (record.host, record.pid, record.tid)
-    key, k = run.calls.chosen_for(thread, parts.get("func"), size)
-    run.rows.add(
-        "nccl_tuning", line, record.piece, record.host, record.pid, record.tid, record.dev,
-        _ns(record), parts.get("func"), parts.get("variant"), size, algo, proto,
-        integer(parts.get("channel_lo")), integer(parts.get("channel_hi")),
-        float(predicted) if predicted else None, parts.get("kernel"), integer(parts.get("channels")),
-        integer(parts.get("threads")), key, k,
+    whole = {name: integer(parts.get(name)) for name in ("channel_lo", "channel_hi", "channels", "threads")}
+    run.waiting.choices.append(
+        {
+            **_shared(run, record, line), **whole, "func": parts.get("func"), "variant": parts.get("variant"),
+            "bytes": int(parts["bytes"] or 0), "algo": algo, "proto": proto, "kernel": parts.get("kernel"),
+            "predicted_us": float(predicted) if predicted else None,
+        }
     )  # fmt: skip
 
 

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from postmortem.ingest.reader import Facts, Ignored, Item, Note, Reject, Source
-from postmortem.ingest.readers.nccl_log import detail
+from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
+from postmortem.ingest.readers.nccl_log import detail, fast
 from postmortem.ingest.readers.nccl_log.calls import Calls
 from postmortem.ingest.readers.nccl_log.comms import Communicators, Process
 from postmortem.ingest.readers.nccl_log.errors import Troubles
@@ -15,6 +15,7 @@ from postmortem.ingest.readers.nccl_log.grammar import CUT_PREFIX, TAIL, classif
 from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of
 from postmortem.ingest.readers.nccl_log.records import Finder, Record
 from postmortem.ingest.readers.nccl_log.rows import Rows
+from postmortem.ingest.readers.nccl_log.stretch import Waiting, column_records
 from postmortem.ingest.readers.nccl_log.times import Clock
 from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs
 
@@ -34,6 +35,7 @@ class Pass:
         self.rows = Rows()
         self.communicators = Communicators()
         self.calls = Calls(self.communicators)
+        self.waiting = Waiting()
         self.troubles = Troubles()
         self.watchdogs = Watchdogs()
         self.finder = Finder(Clock(source.time_format))
@@ -50,6 +52,21 @@ class Pass:
         self.processes: set[Process] = set()
         self._wrapped: Record | None = None
         self._wrapped_line = 0
+
+    def stretch(self, data: bytes) -> Iterator[Batch]:
+        """A part of the file that ends with a line: its rows."""
+        part = fast.split(data, self.lines + 1)
+        for frame in (part.calls, part.choices):
+            for host, pid in frame.select("host", "pid").unique().iter_rows():
+                self.finder.know(host)
+                self.processes.add((host, pid))
+        for number, line in part.others:
+            self.feed(number, line)
+        self.parsed += len(part.calls) + len(part.choices)
+        self.lines += part.lines
+        yield from self.rows.batches()
+        yield from column_records(part.calls, part.choices)
+        yield from self.waiting.batches(self.calls, part.calls, part.choices)
 
     def feed(self, number: int, line: str) -> None:
         """One physical line, without its newline."""
@@ -116,7 +133,7 @@ class Pass:
         """Join the second half of a wrapped warning; whether this text was it."""
         record = self._wrapped
         found = _WRAPPED_REST.match(text.text)
-        if record is None or found is None:
+        if record is None or found is None or text.lines[0] != self._wrapped_line + 1:
             self._flush_wrapped()
             return False
         record.message += " " + text.text.rstrip()
@@ -198,15 +215,10 @@ def read(source: Source) -> Iterator[Item]:
     for data, _ in chunks(source):
         if not data:
             continue
-        lines = data.decode("utf-8", "replace").split("\n")
-        if not lines[-1]:
-            lines.pop()
-        for number, line in enumerate(lines, run.lines + 1):
-            run.feed(number, line)
-        run.lines += len(lines)
-        yield from run.rows.batches()
+        yield from run.stretch(data)
         yield from run.take_rejects()
     run.end()
+    yield from run.waiting.batches(run.calls, fast.NO_CALLS, fast.NO_CHOICES)
     run.communicators.rows(run.rows)
     yield from run.rows.batches()
     yield from run.take_rejects()

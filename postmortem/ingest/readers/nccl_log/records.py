@@ -33,6 +33,10 @@ class Finder:
     clock: Clock
     _hosts: set[str] = field(default_factory=set)
 
+    def know(self, host: str) -> None:
+        """A host seen at a clean place elsewhere."""
+        self._hosts.add(host)
+
     def find(self, text: Text) -> list[Record]:
         """The records of a text, in order; empty where it holds none."""
         line = text.text
