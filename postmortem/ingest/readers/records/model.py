@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+import msgspec.structs
 import pyarrow as pa
 
 # Arrow's and DuckDB's BIGINT and INTEGER; a larger number is a reject, not an overflow.
@@ -95,7 +96,7 @@ KINDS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "recorder": (RecorderRecord, "recorder_losses"),
 }
 
-_TEXT = {"algo_id", "kernel_variant", "expected_algo_id"}  # a tactic's name may be a number
+TACTICS = ("algo_id", "kernel_variant", "expected_algo_id")  # a tactic's name may be a number
 _ARROW: dict[Any, pa.DataType] = {
     "I64": pa.int64(),
     "Count": pa.int64(),
@@ -114,11 +115,22 @@ def arrow_schema(kind: str) -> pa.Schema:
         if name == "record":
             continue
         base = str(annotation).replace(" | None", "")
-        fields.append(pa.field(name, pa.string() if name in _TEXT else _ARROW.get(base, pa.string())))
+        fields.append(pa.field(name, pa.string() if name in TACTICS else _ARROW.get(base, pa.string())))
     fields.append(pa.field("line", pa.int64()))
     if kind != "recorder":
         fields.append(pa.field("extra", pa.string()))
     return pa.schema(fields)
+
+
+def limits(kind: str) -> dict[str, tuple[int | None, int | None, int | None]]:
+    """Smallest and largest value, and smallest length, of the fields that have such."""
+    known: dict[str, tuple[int | None, int | None, int | None]] = {}
+    for field in msgspec.structs.fields(KINDS[kind][0]):
+        for part in getattr(field.type, "__args__", ()):
+            for meta in getattr(part, "__metadata__", ()):
+                if field.name not in TACTICS:  # a tactic is a text or any number of 64 bits
+                    known[field.name] = (meta.ge, meta.le, meta.min_length)
+    return known
 
 
 def kind_of(record: dict[str, Any]) -> str | None:

@@ -2,188 +2,175 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
-from postmortem.ingest.readers.records.model import KINDS, arrow_schema, fault, kind_of
+from postmortem.ingest.readers.records.blocks import MAX_LINE, Damage, blocks
+from postmortem.ingest.readers.records.bulk import batch_of, bulk
+from postmortem.ingest.readers.records.careful import Columns, Decoder
+from postmortem.ingest.readers.records.model import KINDS, RecorderRecord
 from postmortem.ingest.readers.records.sniff import PARQUET_MAGIC
 
-ROWS = 20_000  # records a batch: some 10 MB of Python objects
+if TYPE_CHECKING:
+    import polars as pl
+
+ROWS = 20_000  # records a batch on the careful way: some 10 MB of Python objects
+BULK_ROWS = 120_000  # records a batch on the fast way: some 40 MB of columns
 TEXT = 200  # characters kept of a reject, as the contract says
-MAX_LINE = 1 << 20  # a record is about 1 KB; a "line" of a binary file is not held in memory
+# What a record that does not fit raises: malformed, another type, bad UTF-8, nested beyond measure.
+MISFIT = (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError)
 
 
-class _Columns:
-    """Rows of one record kind on their way to Arrow."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self.schema = arrow_schema(kind)
-        self.records: list[msgspec.Struct] = []
-        self.lines: list[int] = []
-        self.extras: list[str | None] = []
-
-    def add(self, record: msgspec.Struct, line: int, extra: str | None) -> None:
-        self.records.append(record)
-        self.lines.append(line)
-        self.extras.append(extra)
-
-    def batch(self) -> Batch:
-        """All rows so far as one batch; the columns are empty again afterwards."""
-        arrays = [pa.array(self._values(field.name), type=field.type) for field in self.schema]
-        self.records, self.lines, self.extras = [], [], []
-        return Batch(KINDS[self.kind][1], pa.Table.from_arrays(arrays, schema=self.schema))
-
-    def _values(self, name: str) -> list[Any]:
-        if name == "line":
-            return self.lines
-        if name == "extra":
-            return self.extras
-        values = [getattr(r, name) for r in self.records]
-        if name == "decode_cfg_applied":
-            return [None if v is None else _json(v) for v in values]
-        if name in {"algo_id", "kernel_variant", "expected_algo_id"}:
-            return [None if v is None else str(v) for v in values]
-        return values
-
-
-def _json(value: Any) -> str:
-    """Canonical JSON: the same object gives the same text."""
-    return msgspec.json.encode(value, order="sorted").decode()
-
-
-class _Decoder:
-    """Decode one record; the fast way where every field is known, the careful way otherwise."""
+class _Reading:
+    """The ledger of one source, and its rows on their way."""
 
     def __init__(self) -> None:
-        self.fast = {kind: msgspec.json.Decoder(struct) for kind, (struct, _) in KINDS.items()}
+        self.decoder = Decoder()
+        self.columns = {kind: Columns(kind) for kind in KINDS}
+        self.frames: list[pl.DataFrame] = []
+        self.starts: list[int] = []
+        self.bulk_rows = 0
+        self.lines = self.parsed = self.blank = 0
+        self.recorders: dict[tuple[Any, ...], RecorderRecord] = {}
 
-    def decode(self, line: bytes) -> tuple[str, msgspec.Struct, str | None]:
-        """Kind, record, unknown fields as JSON. Raises msgspec.MsgspecError, UnicodeDecodeError, ValueError."""
-        mark = line[:24]  # {"record": "s", ...: a recorder writes the mark first
-        for kind, decoder in self.fast.items():
-            if b'"%s"' % kind.encode() in mark:
-                try:
-                    return kind, self._whole(decoder.decode(line)), None
-                except msgspec.ValidationError:
-                    break  # perhaps only an unknown field: look closely
-        record = msgspec.json.decode(line)
-        if not isinstance(record, dict):
-            raise ValueError("not a JSON object")
-        return self.convert(record)
+    def record(self, record: bytes | dict[str, Any]) -> Iterator[Item]:
+        """Take in the next line or row."""
+        self.lines += 1
+        if isinstance(record, bytes) and not record.strip():
+            self.blank += 1
+            return
+        try:
+            if isinstance(record, bytes):
+                if len(record) > MAX_LINE:
+                    raise ValueError("line longer than 1 MiB")  # noqa: TRY301  one place for all misfits
+                kind, row, extra = self.decoder.decode(record)
+            else:
+                kind, row, extra = self.decoder.convert(_nested(record))
+        except MISFIT as e:
+            yield Reject(self.lines, _reason(e), _text(record))
+            return
+        self.parsed += 1
+        into = self.columns[kind]
+        into.add(row, self.lines, extra)
+        if isinstance(row, RecorderRecord):
+            # Counts are since the recorder's start: its last line holds.
+            self.recorders[row.replica, row.rank, row.started_ns] = row
+        if len(into.records) >= ROWS:
+            yield into.batch()
 
-    def convert(self, record: dict[str, Any]) -> tuple[str, msgspec.Struct, str | None]:
-        """The same for a record that is an object already."""
-        kind = kind_of(record)
-        if kind is None:
-            raise ValueError("neither an x nor an s record")
-        struct, _ = KINDS[kind]
-        known = {k: v for k, v in record.items() if k in struct.__struct_fields__}
-        unknown = {k: v for k, v in record.items() if k not in struct.__struct_fields__}
-        whole = self._whole(msgspec.convert(known, struct))
-        return kind, whole, _json(unknown) if unknown else None
+    def plain(self, frame: pl.DataFrame) -> Iterator[Item]:
+        """Take in a block of plain s records."""
+        self.frames.append(frame)
+        self.starts.append(self.lines + 1)
+        self.lines += frame.height
+        self.parsed += frame.height
+        self.bulk_rows += frame.height
+        if self.bulk_rows >= BULK_ROWS:
+            yield from self.bulk_batch()
 
-    @staticmethod
-    def _whole(record: msgspec.Struct) -> msgspec.Struct:
-        reason = fault(record)
-        if reason:
-            raise ValueError(reason)
-        return record
+    def bulk_batch(self) -> Iterator[Item]:
+        """The plain rows so far as one batch."""
+        if self.frames:
+            yield Batch(KINDS["s"][1], batch_of(self.frames, self.starts))
+            self.frames, self.starts, self.bulk_rows = [], [], 0
+
+    def end(self) -> Iterator[Item]:
+        """What is left, and the sums."""
+        yield from self.bulk_batch()
+        for into in self.columns.values():
+            if into.records:
+                yield into.batch()
+        if self.blank:
+            yield Ignored("blank line", self.blank)
+        dropped = sum(r.dropped or 0 for r in self.recorders.values())
+        failed = sum(r.errors or 0 for r in self.recorders.values())
+        if dropped:
+            yield Note("data_loss", "recorder-dropped", f"the recorder dropped {dropped} records: its queue was full")
+        if failed:
+            yield Note("data_loss", "recorder-errors", f"the recorder could not write {failed} times")
+        yield Facts(lines=self.lines, parsed=self.parsed, origin_ns=0, clock="recorded in UTC")
 
 
-def read(source: Source) -> Iterator[Item]:
-    """Batches of x_records, s_records and recorder_losses; rejects with their lines."""
-    with source.open() as f:
+def read(source: Source, *, fast: bool = True) -> Iterator[Item]:
+    """Batches of x_records, s_records and recorder_losses; rejects with their lines.
+
+    ``fast`` parses blocks of plain s records at once; the rows are the same without it.
+    Raises SourceUnreadable where a Parquet file is damaged.
+    """
+    reading = _Reading()
+    with source.path.open("rb") as f:
         parquet = f.read(4) == PARQUET_MAGIC
     if parquet:
-        yield from _read(_parquet_records(source))
+        for row in _parquet_rows(source):
+            yield from reading.record(row)
+    else:
+        for block, frame in _parsed(source, fast):
+            if isinstance(block, Damage):
+                reading.lines += 1
+                yield Reject(reading.lines, str(block))
+            elif frame is not None:
+                yield from reading.plain(frame)
+            else:
+                for line in block.removesuffix(b"\n").split(b"\n"):
+                    yield from reading.record(line)
+    yield from reading.end()
+
+
+def _parsed(source: Source, fast: bool) -> Iterator[tuple[bytes | Damage, pl.DataFrame | None]]:
+    """Blocks, each with its frame where it is plain; the next is parsed while one is stored."""
+    if not fast:
+        for block in blocks(source):
+            yield block, None
         return
-    yield from _read(_json_records(source))
+    with ThreadPoolExecutor(1, "records") as thread:
+        waiting = None
+        for block in blocks(source):
+            coming = block, thread.submit(bulk, block if isinstance(block, bytes) else b"")
+            if waiting:
+                yield waiting[0], waiting[1].result()
+            waiting = coming
+        if waiting:
+            yield waiting[0], waiting[1].result()
 
 
-def _json_records(source: Source) -> Iterator[tuple[int, bytes | Exception]]:
-    """Lines with their numbers; a damaged end of a packed file is an exception in its place."""
-    number = 0
-    try:
-        with source.open() as f:
-            while line := f.readline(MAX_LINE):
-                number += 1
-                if len(line) == MAX_LINE and not line.endswith(b"\n"):
-                    while (rest := f.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                        pass
-                    yield number, ValueError("line longer than 1 MiB")
-                    continue
-                yield number, line
-    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
-        yield number + 1, ValueError(f"packed file is damaged here: {e}")
-    except Exception as e:
-        if type(e).__name__ != "ZstdError":  # zstandard is imported only where a file needs it
-            raise
-        yield number + 1, ValueError(f"packed file is damaged here: {e}")
+def _reason(e: BaseException) -> str:
+    if isinstance(e, RecursionError):
+        return "nested too deep"
+    return " ".join(str(e).split())
 
 
-def _parquet_records(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+def _text(record: bytes | dict[str, Any]) -> str:
+    """The record's first characters; a character of UTF-8 has four bytes at most."""
+    if isinstance(record, bytes):
+        return record[: TEXT * 4].decode("utf-8", "replace").rstrip("\r")[:TEXT]
+    return str(record)[:TEXT]
+
+
+def _parquet_rows(source: Source) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
     try:
         with pq.ParquetFile(source.path) as file:
             for batch in file.iter_batches(batch_size=ROWS):
                 for row in batch.to_pylist():
-                    number += 1
-                    yield number, {k: v for k, v in row.items() if v is not None}
-    except (pa.ArrowException, OSError) as e:
-        raise SourceUnreadable(source.name, f"Parquet: {str(e).splitlines()[0]}", "copy it again") from e
-
-
-def _read(records: Iterable[tuple[int, bytes | dict[str, Any] | Exception]]) -> Iterator[Item]:
-    decoder = _Decoder()
-    columns = {kind: _Columns(kind) for kind in KINDS}
-    lines = parsed = blank = dropped = 0
-    for number, record in records:
-        lines = number
-        if isinstance(record, bytes) and record.isspace():
-            blank += 1
-            continue
-        try:
-            if isinstance(record, Exception):
-                raise record
-            if isinstance(record, bytes):
-                kind, row, extra = decoder.decode(record)
-            else:
-                kind, row, extra = decoder.convert(_nested(record))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as e:
-            text = record if isinstance(record, bytes) else b""
-            yield Reject(
-                number, " ".join(str(e).split()), text[: TEXT * 4].decode("utf-8", "replace").rstrip("\n")[:TEXT]
-            )
-            continue
-        parsed += 1
-        into = columns[kind]
-        into.add(row, number, extra)
-        if kind == "recorder":
-            dropped += getattr(row, "dropped", 0) or 0
-        if len(into.records) >= ROWS:
-            yield into.batch()
-    for into in columns.values():
-        if into.records:
-            yield into.batch()
-    if blank:
-        yield Ignored("blank line", blank)
-    if dropped:
-        yield Note("data_loss", "recorder-dropped", f"the recorder dropped {dropped} records: its queue was full")
-    yield Facts(lines=lines, parsed=parsed, origin_ns=0, clock="recorded in UTC")
+                    yield {k: v for k, v in row.items() if v is not None}
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as e:
+        why = (str(e).splitlines() or [type(e).__name__])[0]
+        raise SourceUnreadable(source.name, f"Parquet: {why}", "copy it again") from e
 
 
 def _nested(record: dict[str, Any]) -> dict[str, Any]:
-    """A Parquet row, its JSON text columns as the objects they stand for."""
+    """A Parquet row with its JSON text columns as the objects they stand for; ValueError where a number is none."""
+    for name, value in record.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{value} is no number - at `$.{name}`")
     config = record.get("decode_cfg_applied")
     if isinstance(config, str):
         record["decode_cfg_applied"] = msgspec.json.decode(config)

@@ -24,7 +24,7 @@ def sniff(head: Head) -> int:
     for line in lines[:LINES]:
         try:
             record: Any = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if isinstance(record, dict) and kind_of(record):
             best = max(best, 90 if record.get("record") in KINDS else 60)
