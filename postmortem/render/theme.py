@@ -21,6 +21,8 @@ WIDTH = 1040
 LANE = 52
 SMALL = 11
 TITLE = 13
+#: A chart of one view keeps to its width, names and legends included.
+FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 #: More columns than this are aggregated before drawing: about one a pixel.
 COLUMNS = 700
 

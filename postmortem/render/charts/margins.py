@@ -11,7 +11,7 @@ import polars as pl
 
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.theme import INK, LIT, OTHER, WIDTH
+from postmortem.render.theme import FIT, INK, LIT, OTHER, WIDTH
 
 WANTS: Wants = {
     "request_steps": {
@@ -56,7 +56,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
             shape="diamond", filled=True, size=200, color=LIT, stroke=INK, strokeWidth=0.8, opacity=1
         )
         layers.append(mark.encode(x=x, y=y, tooltip=tips))
-    return alt.layer(*layers).properties(width=WIDTH - 60, height=180, title=cap(said))
+    return alt.layer(*layers).properties(width=WIDTH, autosize=FIT, height=180, title=cap(said))
 
 
 CHART = Chart("margins", "Margins by step", "How close was each token's win, and where did the two part?", WANTS, build)

@@ -12,7 +12,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
-from postmortem.render.theme import HEAT, LIT, WIDTH
+from postmortem.render.theme import FIT, HEAT, LIT, WIDTH
 
 #: Cells along the iterations; each shows the largest lateness among its iterations.
 CELLS = 240
@@ -67,7 +67,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     flip = frames["links"].filter(pl.col("kind") == "token_flip").drop_nulls("iteration").select(x="iteration")
     if flip.height:
         layers.append(alt.Chart(values(flip)).mark_rule(color=LIT, strokeDash=[3, 3]).encode(x=x))
-    return alt.layer(*layers).properties(width=WIDTH - 60, height=max(60, 18 * len(ranks)), title=cap("; ".join(said)))
+    return alt.layer(*layers).properties(
+        width=WIDTH, autosize=FIT, height=max(60, 18 * len(ranks)), title=cap("; ".join(said))
+    )
 
 
 CHART = Chart("rank_lateness", "Lateness by rank", "Which rank kept the others waiting, and when?", WANTS, build)

@@ -10,7 +10,7 @@ import polars as pl
 
 from postmortem.render.chart import Chart, Frames, Wants, nothing, values
 from postmortem.render.theme import CALM as CALM_COLOUR
-from postmortem.render.theme import LIT, SMALL, WIDTH
+from postmortem.render.theme import FIT, LIT, SMALL, WIDTH
 
 #: More tactics than these are summed up as one.
 MOST = 12
@@ -49,7 +49,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         color=alt.Color("phase:N", title="when", sort=phases, scale=alt.Scale(domain=phases, range=[CALM_COLOUR, LIT]))
     )
     figures = base.mark_text(align="left", dx=3, fontSize=SMALL).encode(text=alt.Text("share:Q", format=".1%"))
-    return alt.layer(bars, figures).properties(width=WIDTH - 110, height=max(40, 34 * len(rows)))
+    return alt.layer(bars, figures).properties(width=WIDTH, autosize=FIT, height=max(40, 34 * len(rows)))
 
 
 CHART = Chart("tactics", "Tactics, calm against pressured", "Did other tactics run than when calm?", WANTS, build)
