@@ -9,9 +9,12 @@ import numpy as np
 
 from postmortem.analyses.stats.changepoint import ChangePoint, change_point
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.median_mad import median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+LEVEL = 0.05  # the customary level, for splitting again
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,30 @@ class Stretch:
 def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
     """Whether and where iterations got longer, and by how much: (ratio, low, high).
 
-    None where the series is too short to tell, or where it did not get longer.
+    A slow drift may be the clearest change of a long series, and the rise that mattered stand at
+    its end: so the new level is split again as long as the later rise is the larger one. Its
+    p-value is corrected for the splits made. None where the series is too short to tell, or
+    where it did not get longer.
     """
     found = change_point(total_ms)
     if found is None or not found.rises:
         return None
-    calm, now = np.arange(found.index), np.arange(found.index, total_ms.size)
+    index, p_value, looks = found.index, found.p_value, 1
+    while True:
+        looks += 1
+        later = change_point(total_ms[index:])
+        if later is None or not later.rises or later.p_value * looks > LEVEL:
+            break
+        whole, end = median(total_ms[index:]), median(total_ms[index + later.index :])
+        if end - median(total_ms[index : index + later.index]) <= whole - median(total_ms[:index]):
+            break
+        index, p_value = index + later.index, min(1.0, later.p_value * looks)
+    calm, now = np.arange(index), np.arange(index, total_ms.size)
     return Stretch(
         calm,
         now,
-        found,
-        float(np.median(total_ms[now])),
-        float(np.median(total_ms[calm])),
+        ChangePoint(index, rises=True, p_value=p_value),
+        median(total_ms[now]),
+        median(total_ms[calm]),
         median_effect(total_ms[now], total_ms[calm], "ratio"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,8 @@ def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], l
                 contributing.append(_cause(other.link))
             else:
                 alternatives.append(Alternative(other.link.kind, f"seen, but weaker: {other.link.summary}"))
-        effect = best.link
+        shown = tuple(e for e in best.link.evidence if e.rows)  # a source that is not there shows nothing
+        effect = replace(best.link, evidence=shown)
         links.insert(0, effect)
         candidates = causes_of(effect.kind)
     seen = {link.kind for link in links}

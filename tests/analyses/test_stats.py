@@ -1,0 +1,171 @@
+"""Statistics against scipy, hand-worked cases, and their own promises on data with nothing in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from postmortem.analyses.association import rises_together
+from postmortem.analyses.counterfactual import share_removed, without_excess
+from postmortem.analyses.lateness import lateness, lead_of_others
+from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.correction import holm
+from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.median_mad import mad, median
+from postmortem.analyses.stats.permutation import block_shuffles
+from postmortem.analyses.stretch import stretch
+from postmortem.analyses.stretches import departure, ramp
+
+SEEDS = range(400)
+
+
+def within_sampling_error(hits: int, n: int, p: float) -> bool:
+    """Whether a count is what chance p gives, to 4 standard deviations (1 in 16,000 by chance)."""
+    return abs(hits - n * p) <= 4 * np.sqrt(n * p * (1 - p))
+
+
+def test_median_and_mad() -> None:
+    """1, 2, 4, 8, 100: the median is 4, the distances 3, 2, 0, 4, 96, their median 3."""
+    values = np.array([1.0, 2.0, 4.0, 8.0, 100.0])
+    assert median(values) == 4.0
+    assert mad(values) == 3.0
+
+
+@given(*[st.integers(0, 12)] * 4)
+def test_fisher_is_scipys(a: int, b: int, c: int, d: int) -> None:
+    """The exact tail is scipy's one-sided p."""
+    expected = stats.fisher_exact([[a, b], [c, d]], alternative="greater").pvalue
+    assert fisher_greater(a, b, c, d) == pytest.approx(expected, rel=1e-9)
+
+
+def test_holm_by_hand() -> None:
+    """0.01, 0.04, 0.03 of three: 0.03, then 0.06 for both, since it never falls."""
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_change_point_is_found() -> None:
+    """A rise of the last eight of 308 values is found at its place, in spite of single spikes before it."""
+    values = np.random.default_rng(3).normal(10, 1, 308)
+    values[300:] += 5
+    values[[40, 120, 200]] += 60
+    found = change_point(values)
+    assert found is not None
+    assert found.index == 300
+    assert found.rises
+    assert found.p_value <= 0.01
+
+
+def test_change_point_p_is_calibrated() -> None:
+    """On noise, p is below 0.05 in one case of twenty."""
+    hits = sum(change_point(np.random.default_rng(s).normal(size=120)).p_value <= 0.05 for s in SEEDS)  # type: ignore[union-attr]
+    assert within_sampling_error(hits, len(SEEDS), 0.05)
+
+
+@pytest.mark.parametrize("values", [np.ones(50), np.arange(9.0), np.array([])])
+def test_no_change_point(values: np.ndarray) -> None:
+    """A constant or too short series has none."""
+    assert change_point(values) is None
+
+
+def test_stretch_finds_the_rise_that_mattered() -> None:
+    """A long drift of 0.7 ms and then six iterations of 10 ms more: the six are the stretch."""
+    values = np.random.default_rng(5).normal(9, 0.1, 290)
+    values[220:] += 0.7
+    values[284:] += 10
+    found = stretch(values)
+    assert found is not None
+    assert found.now[0] == 284
+    assert found.ratio[0] == pytest.approx(19 / 9, rel=0.1)
+
+
+def test_interval_covers() -> None:
+    """The true ratio of medians lies in at least nine of ten 95 % intervals, neighbours correlated by 0.5."""
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=200)
+        for i in range(1, 200):
+            noise[i] += 0.5 * noise[i - 1]
+        _, low, high = median_effect(20 + noise[100:], 10 + noise[:100], "ratio")
+        covered += low <= 2.0 <= high
+    assert covered >= 180
+
+
+def test_blocks_are_permutations() -> None:
+    """Every shuffle holds each place once."""
+    orders = block_shuffles(37, resamples=20)
+    assert (np.sort(orders, axis=1) == np.arange(37)).all()
+
+
+def test_association_is_spearmans() -> None:
+    """The coefficient is scipy's; p is small where one drives the other, uniform where not."""
+    rng = np.random.default_rng(7)
+    a = np.round(rng.normal(size=80), 1)  # rounded: ties
+    b = a + rng.normal(size=80)
+    rho, p = rises_together(a, b)
+    assert rho == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert p <= 0.01
+    hits = 0
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        hits += rises_together(rng.normal(size=60), rng.normal(size=60))[1] <= 0.05
+    assert within_sampling_error(hits, len(SEEDS), 0.05)
+    assert rises_together(np.zeros(10), np.arange(10.0)) == (0.0, 1.0)
+
+
+def test_lead_by_hand() -> None:
+    """Ranks at 8, 9 and 13 ms: against the median of the others -3, -1.5 and 4.5."""
+    assert lead_of_others(np.array([[8.0, 9.0, 13.0]])).tolist() == [[-3.0, -1.5, 4.5]]
+
+
+def test_lateness_is_calibrated() -> None:
+    """With nothing in it, some rank is called late in one case of twenty, however many ranks there are."""
+    hits = 0
+    for seed in SEEDS:
+        compute = np.random.default_rng(seed).normal(10, 1, size=(80, 4))
+        hits += min(f.p_value for f in lateness(compute[60:], compute[:60])) <= 0.05
+    assert within_sampling_error(hits, len(SEEDS), 0.05)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(range(4)), st.integers(0, 1000))
+def test_permuting_ranks_permutes_the_answer(order: list[int], seed: int) -> None:
+    """Renaming ranks renames the latest one and changes no figure."""
+    compute = np.random.default_rng(seed).normal(10, 0.3, size=(60, 4))
+    compute[45:, 2] += 3
+    plain = lateness(compute[45:], compute[:45])[0]
+    renamed = lateness(compute[45:][:, order], compute[:45][:, order])[0]
+    assert order[renamed.column] == plain.column == 2
+    assert renamed.excess_ms == pytest.approx(plain.excess_ms)
+    assert renamed.p_value == plain.p_value
+
+
+def test_replay_by_hand() -> None:
+    """Compute 8 and 13 with 1 of transfer is 14; with the late rank at the other's 8 it is 9: 5 of 5 goes."""
+    compute, transfer = np.array([[8.0, 13.0]]), np.array([[1.0, 1.0]])
+    replayed = without_excess(compute, transfer, 1, 0.0)
+    assert replayed.tolist() == [9.0]
+    share, _, _ = share_removed(np.array([14.0] * 9), np.repeat(replayed, 9), np.array([9.0] * 9))
+    assert share == 1.0
+    assert without_excess(compute, transfer, 0, 0.0).tolist() == [14.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "at", "expected"), [("aaabbb", 5, 3), ("aaabbb", 2, 2), ("bbb", 2, 0), ("abab", 3, 3), ("abbb", 1, 1)]
+)
+def test_departure(values: str, at: int, expected: int) -> None:
+    """The run of other tactics that holds a place begins where the home tactic ended."""
+    assert departure(list(values), at, "a") == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "at", "expected"),
+    [([24, 24, 12], 2, 2), ([24, 20, 16, 12], 3, 1), ([24, 20, 20, 12], 3, 3), ([12, 17, 22], 2, 1), ([24, 24], 1, 1)],
+)
+def test_ramp(sizes: list[int], at: int, expected: int) -> None:
+    """A batch that falls step by step began to fall at its first step."""
+    assert ramp(sizes, at) == expected
