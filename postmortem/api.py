@@ -91,12 +91,12 @@ class Incident:
         ``req_ids``: the requests whose chains it shows; by default the flipped ones, the first
         to flip first. Raises OutputError (exists already, cannot be written), UnknownRequest.
         """
+        from postmortem import __version__
         from postmortem.render.report import ReportContext, write_report
 
-        chains = [self.chain(r) for r in req_ids or self.flipped()]
-        return write_report(
-            ReportContext(self.catalogue, tuple(chains), self.name, str(self.path)), Path(path), force=force
-        )
+        chains = tuple(self.chain(r) for r in req_ids or self.flipped())
+        context = ReportContext(self.catalogue, chains, self.name, str(self.path), meta={"version": __version__})
+        return write_report(context, Path(path), force=force)
 
     def flipped(self) -> list[str]:
         """Requests whose tokens differ from their reference's, the earliest flip first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ from postmortem.store.store import run
 
 if TYPE_CHECKING:
     import polars as pl
+
+KEPT = 64  # frames kept; a chain asks for about fifteen, most of them its neighbours' too
 
 _VIEW = re.compile(r"^CREATE VIEW (\w+) AS$", re.M)
 
@@ -63,6 +66,7 @@ class Catalogue:
         self._con = con
         self._views: set[str] = set()
         self._filled: dict[str, bool] = {}
+        self._kept: OrderedDict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = OrderedDict()
 
     def names(self) -> list[str]:
         """Names of all queries."""
@@ -120,6 +124,16 @@ class Catalogue:
     def run(self, name: str, **params: Any) -> pl.DataFrame:
         """The query's answer as a polars frame; empty where the bundle lacks what it needs (see ``absent``)."""
         return self._frame(name, *self._bound(name, params))
+
+    def kept(self, name: str, **params: Any) -> pl.DataFrame:
+        """The same as ``run``, and kept for the next who asks: the chains of one bundle share most rows."""
+        key = (name, tuple(sorted(params.items())))
+        if key not in self._kept:
+            self._kept[key] = self.run(name, **params)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """The query's answer as dictionaries: for small answers, without loading polars."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from postmortem.catalogue.catalogue import Catalogue
+    from postmortem.chain.upstream import Upstream
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,11 @@ class Case:
         self.req_id = req_id
         self.reference = reference
         self.flip = flip
-        self._frames: dict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = {}
+        self.upstream_of: dict[tuple[int, str], Upstream | None] = {}  # filled by chain.upstream
 
     def frame(self, query: str, **params: Any) -> pl.DataFrame:
         """A query's rows, fetched once."""
-        key = (query, tuple(sorted(params.items())))
-        if key not in self._frames:
-            self._frames[key] = self.catalogue.run(query, **params)
-        return self._frames[key]
+        return self.catalogue.kept(query, **params)
 
     def evidence(self, query: str, **params: Any) -> Evidence:
         """The query as evidence, with the number of its rows."""

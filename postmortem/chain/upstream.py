@@ -56,7 +56,13 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
     The calm tactic holds the shape class still, so that a larger batch does not look like a stall.
     Ranks' own times where every rank recorded them, else the engine's.
     """
-    stop, tactic = effect.facts["stop"], effect.facts["tactic"]
+    key = effect.facts["stop"], effect.facts["tactic"]
+    if key not in case.upstream_of:
+        case.upstream_of[key] = _look(case, *key)
+    return case.upstream_of[key]
+
+
+def _look(case: Case, stop: int, tactic: str) -> Upstream | None:
     before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic))
     times = case.rank_times
     if times is not None:

@@ -48,3 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away (``| head``): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.ANSWER
+    except Exception as e:
+        if os.environ.get("POSTMORTEM_DEBUG"):
+            raise
+        said = str(e).strip().splitlines()
+        where = f"{type(e).__name__}: {said[0]}" if said else type(e).__name__
+        stderr.error(f"a defect of postmortem itself: {where}; POSTMORTEM_DEBUG=1 shows where, please report it")
+        return Exit.NO_ANSWER

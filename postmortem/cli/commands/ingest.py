@@ -58,11 +58,12 @@ def _run(args: Namespace) -> int:
             }
             stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=1) + b"\n")
             return Exit.ANSWER
+        from postmortem.render.format import Look
         from postmortem.render.formats import format_named
 
         shown = ["path", "kind", "rows", "rejected", "ignored", "replica", "rank", "error"]
         frame = incident.sources.select(shown)
-        stdout.write(format_named("table").write(frame))
+        stdout.write(format_named("table").write(frame, Look(stdout.width(), stdout.colour())))
         for s in sources:
             if s["error"]:
                 stderr.note(f"{s['path']}: {s['error']}")

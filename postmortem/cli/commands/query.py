@@ -25,6 +25,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> int:
+    from postmortem.render.format import Look
     from postmortem.render.formats import format_named
 
     if args.name and args.sql:
@@ -47,7 +48,7 @@ def _run(args: Namespace) -> int:
                     stderr.note(missing)
         else:
             frame = incident.queries
-        stdout.write(format_named(args.format).write(frame), args.output)
+        stdout.write(format_named(args.format).write(frame, Look(stdout.width(), stdout.colour())), args.output)
     return Exit.ANSWER
 
 
