@@ -7,30 +7,24 @@ without links, device files or paths that leave it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
 import stat
-import tarfile
 import tempfile
 import tomllib
-import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, Protocol
 
 from postmortem.base.errors import BundleUnreadable
 from postmortem.base.units import NS_PER_S
+from postmortem.ingest.archive import GZ_MAGIC, ZST_MAGIC, unpack
 from postmortem.ingest.reader import HEAD_BYTES, Head
-
-# Limits on an archive, against bombs. 1,024 ranks with ten files each fit the first; the second
-# is more than a responder's laptop holds; deflate's own best is 1032:1, logs reach 30:1.
-MAX_FILES = 20_000
-MAX_BYTES = 256 << 30
-MAX_RATIO = 250
-RATIO_FREE_BYTES = 64 << 20  # below this an extreme ratio does no harm
 
 MAX_TOML_BYTES = 1 << 20  # a bundle.toml is written by hand
 
@@ -81,16 +75,19 @@ def open_files(path: Path) -> Iterator[Bundle]:
     path = Path(path)
     try:
         mode = path.stat().st_mode
-    except OSError as e:
-        raise BundleUnreadable(str(path), e.strerror or "cannot be opened", "name a folder or an archive") from e
+    except (OSError, ValueError) as e:  # ValueError: a NUL in the path
+        why = getattr(e, "strerror", None) or "cannot be opened"
+        raise BundleUnreadable(str(path), why, "name a folder or an archive") from e
     if stat.S_ISDIR(mode):
-        files, left_out = _walk(path)
+        files, left_out = walk(path)
         yield _bundle(path, files, left_out)
         return
+    if not stat.S_ISREG(mode):
+        raise BundleUnreadable(str(path), "is neither a folder nor a file", "name a folder or an archive")
     temporary = Path(tempfile.mkdtemp(prefix="postmortem-"))
     try:
-        left_out = _unpack(path, temporary)
-        files, _ = _walk(temporary)
+        left_out = unpack(path, temporary)
+        files, _ = walk(temporary)
         yield _bundle(path, files, left_out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -98,175 +95,109 @@ def open_files(path: Path) -> Iterator[Bundle]:
 
 def _bundle(path: Path, files: list[BundleFile], left_out: list[tuple[str, str]]) -> Bundle:
     if not files:
-        raise BundleUnreadable(str(path), "holds no file", "name the folder with the traces")
+        why = f"holds no file that can be read: {left_out[0][0]} is {left_out[0][1]}" if left_out else "holds no file"
+        raise BundleUnreadable(str(path), why, "name the folder with the traces")
     settings = Settings()
-    for file in files:
-        if PurePosixPath(file.name).name == "bundle.toml":
-            settings = read_settings(file.path, file.name)
-            break
+    written = [f for f in files if PurePosixPath(f.name).name == "bundle.toml"]
+    if written:
+        nearest = min(written, key=lambda f: (f.name.count("/"), f.name))
+        settings = read_settings(nearest.path, nearest.name)
+        left_out = left_out + [(f.name, f"a second bundle.toml beside {nearest.name}") for f in written if f != nearest]
+        known = {f.name for f in files}
+        left_out += [
+            (name, f"in {nearest.name} but not in the bundle") for name in settings.sources if name not in known
+        ]
     return Bundle(str(path), tuple(files), settings, tuple(left_out))
 
 
-def _walk(root: Path) -> tuple[list[BundleFile], list[tuple[str, str]]]:
+def walk(root: Path) -> tuple[list[BundleFile], list[tuple[str, str]]]:
     """Regular files below ``root`` by name; links and special files are left out, and said."""
     files: list[BundleFile] = []
     left_out: list[tuple[str, str]] = []
 
     def refused(error: OSError) -> None:
-        name = Path(error.filename).relative_to(root).as_posix() if error.filename else "."
+        name = _text(Path(error.filename).relative_to(root).as_posix()) if error.filename else "."
         left_out.append((name, error.strerror or "cannot be listed"))
 
     for folder, folders, names in os.walk(root, onerror=refused):
         folders.sort()
         for name in sorted(names):
             path = Path(folder) / name
-            shown = path.relative_to(root).as_posix()
-            mode = path.lstat().st_mode
+            shown = _text(path.relative_to(root).as_posix())
+            try:
+                mode = path.lstat().st_mode
+            except OSError as e:  # it vanished since it was listed
+                left_out.append((shown, e.strerror or "not to be found"))
+                continue
             if stat.S_ISREG(mode):
                 files.append(BundleFile(shown, path))
             else:
                 left_out.append((shown, "a link" if stat.S_ISLNK(mode) else "no regular file"))
-        for name in list(folders):
-            if (Path(folder) / name).is_symlink():
-                left_out.append(((Path(folder) / name).relative_to(root).as_posix(), "a link"))
-    return sorted(files, key=lambda f: f.name), left_out
+        links = [Path(folder) / name for name in folders if (Path(folder) / name).is_symlink()]
+        left_out += [(_text(link.relative_to(root).as_posix()), "a link") for link in links]
+    return sorted(files, key=lambda f: (f.name, f.path)), left_out
 
 
-def _unpack(path: Path, into: Path) -> list[tuple[str, str]]:
-    """Unpack an archive's regular files; raises BundleUnreadable on limits, damage, or no archive."""
-    try:
-        if zipfile.is_zipfile(path):
-            return _unpack_zip(path, into)
-        return _unpack_tar(path, into)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as e:
-        raise BundleUnreadable(
-            str(path),
-            f"is no folder and no readable archive ({e})",
-            "a bundle is a folder, .zip, .tar, .tar.gz or .tar.zst",
-        ) from e
-    except RuntimeError as e:  # zipfile: an encrypted member
-        raise BundleUnreadable(str(path), str(e), "unpack it yourself and name the folder") from e
-    except OSError as e:
-        raise BundleUnreadable(
-            str(path), e.strerror or str(e), "check the file and the space in the temporary folder"
-        ) from e
-
-
-class _Budget:
-    """Counts what comes out of an archive and stops at the limits."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.packed = max(path.stat().st_size, 1)
-        self.files = 0
-        self.bytes = 0
-
-    def file(self) -> None:
-        self.files += 1
-        if self.files > MAX_FILES:
-            raise BundleUnreadable(
-                str(self.path), f"holds more than {MAX_FILES} files", "unpack it yourself and name the folder"
-            )
-
-    def copy(self, source: IO[bytes], target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            while chunk := source.read(1 << 20):
-                self.bytes += len(chunk)
-                bomb = self.bytes > RATIO_FREE_BYTES and self.bytes > MAX_RATIO * self.packed
-                if bomb or self.bytes > MAX_BYTES:
-                    why = (
-                        f"unpacks to more than {MAX_RATIO} times its size"
-                        if bomb
-                        else f"unpacks to more than {MAX_BYTES >> 30} GiB"
-                    )
-                    raise BundleUnreadable(str(self.path), why, "unpack it yourself and name the folder")
-                out.write(chunk)
-
-
-def _safe(name: str) -> PurePosixPath | None:
-    """The member's path inside the temporary folder, or None where it would leave it."""
-    name = name.replace("\\", "/")
-    parts = [p for p in name.split("/") if p not in {"", "."}]
-    if name.startswith("/") or ".." in parts or not parts or "\0" in name or re.match(r"^[A-Za-z]:", name):
-        return None
-    return PurePosixPath(*parts)
-
-
-def _unpack_zip(path: Path, into: Path) -> list[tuple[str, str]]:
-    left_out: list[tuple[str, str]] = []
-    budget = _Budget(path)
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.is_dir():
-                continue
-            budget.file()
-            place = _safe(member.filename)
-            if place is None:
-                left_out.append((member.filename, "its path leaves the archive"))
-            elif stat.S_ISLNK(member.external_attr >> 16):
-                left_out.append((member.filename, "a link"))
-            else:
-                with archive.open(member) as source:
-                    budget.copy(source, into / place)
-    return left_out
-
-
-def _unpack_tar(path: Path, into: Path) -> list[tuple[str, str]]:
-    left_out: list[tuple[str, str]] = []
-    budget = _Budget(path)
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(path.open("rb"))
-        magic = raw.read(4)
-        raw.seek(0)
-        if magic == ZST_MAGIC:
-            import zstandard
-
-            stream = cast(IO[bytes], stack.enter_context(zstandard.open(path, "rb")))
-            archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r|"))
-        else:
-            archive = stack.enter_context(tarfile.open(fileobj=raw, mode="r:*"))
-        for member in archive:
-            if member.isdir():
-                continue
-            budget.file()
-            place = _safe(member.name)
-            if place is None:
-                left_out.append((member.name, "its path leaves the archive"))
-            elif not member.isreg():
-                left_out.append((member.name, "a link or special file"))
-            else:
-                source = archive.extractfile(member)
-                if source is not None:
-                    budget.copy(source, into / place)
-    return left_out
-
-
-GZ_MAGIC = b"\x1f\x8b"
-ZST_MAGIC = b"\x28\xb5\x2f\xfd"
+def _text(name: str) -> str:
+    """A file name as text: bytes that are no UTF-8 are shown as the replacement character."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def head_of(file: BundleFile) -> Head:
-    """The file's beginning, unpacked where it is gzip or zstd. Raises OSError, EOFError, ValueError."""
+    """The file's beginning, unpacked where it is gzip or zstd; what a damaged one still gives.
+
+    Raises OSError, and ValueError where a packed file gives nothing.
+    """
     with file.path.open("rb") as f:
         data = f.read(HEAD_BYTES)
     packed: Literal["", "gz", "zst"] = ""
     if data.startswith(GZ_MAGIC):
-        import gzip
-
         packed = "gz"
-        with gzip.open(file.path, "rb") as z:
-            data = z.read(HEAD_BYTES)
+        data = _head(data, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
     elif data.startswith(ZST_MAGIC):
         import zstandard
 
         packed = "zst"
+        data = _head(data, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    return Head(file.name, data[:HEAD_BYTES], file.path, packed)
+
+
+class _Unpacker(Protocol):
+    """What zlib's and zstandard's objects have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+HEAD_PIECE = 512  # bytes fed at a time: what lies before a damaged place comes out
+
+
+def _head(data: bytes, unpacker: Callable[[], _Unpacker], error: type[Exception]) -> bytes:
+    """The unpacked beginning of packed bytes that may be cut or damaged."""
+    out, member, why = bytearray(), unpacker(), "it ends early"
+    at = 0
+    while at < len(data) and len(out) < HEAD_BYTES:
+        piece = data[at : at + HEAD_PIECE]
         try:
-            with zstandard.open(file.path, "rb") as z:
-                data = cast(bytes, z.read(HEAD_BYTES))
-        except zstandard.ZstdError as e:
-            raise ValueError(str(e)) from e
-    return Head(file.name, data, file.path, packed)
+            out += member.decompress(piece)
+        except error as e:
+            why = str(e)
+            break
+        at += len(piece)
+        if member.eof:
+            at -= len(member.unused_data)
+            why, member = "", unpacker()
+    if not out and why:
+        raise ValueError(f"packed file is damaged: {why}")
+    return bytes(out)
+
+
+TIMES = {"incident.start", "incident.end", "baseline.start", "baseline.end"}
+I64 = range(-(2**63), 2**63)  # what the store's BIGINT holds
+RANKS = range(2**31)  # what its INTEGER holds
 
 
 def read_settings(path: Path, name: str) -> Settings:
@@ -275,7 +206,7 @@ def read_settings(path: Path, name: str) -> Settings:
         if path.stat().st_size > MAX_TOML_BYTES:
             raise BundleUnreadable(name, "is larger than 1 MiB", "a bundle.toml is a few lines")
         data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OverflowError) as e:
         raise BundleUnreadable(name, f"is no TOML: {e}", "mend that line") from e
     except OSError as e:
         raise BundleUnreadable(name, e.strerror or str(e)) from e
@@ -290,25 +221,42 @@ def read_settings(path: Path, name: str) -> Settings:
             dotted = f"{section}.{key}"
             if isinstance(value, datetime | date):
                 values[f"{dotted}_ns"] = _epoch_ns(name, dotted, value)
+            elif dotted in TIMES:
+                raise BundleUnreadable(name, f"{dotted} must be a time", "write it as 2026-11-02T10:00:00Z, unquoted")
             else:
                 values[dotted] = _scalar(name, dotted, value)
-    nvtx = data.get("nvtx", {})
-    if not isinstance(nvtx, dict):
+    for section in ("incident", "baseline"):
+        start, end = values.get(f"{section}.start_ns"), values.get(f"{section}.end_ns")
+        if start is not None and end is not None and start >= end:
+            raise BundleUnreadable(name, f"{section}.end is not after {section}.start")
+    time_format = values.get("logs.time_format")
+    if not isinstance(time_format, str | None):
+        raise BundleUnreadable(name, "logs.time_format must be a text")
+    return Settings(values, _nvtx(name, data.get("nvtx", {})), _sources(name, data.get("source", [])), time_format)
+
+
+def _nvtx(name: str, patterns: Any) -> dict[str, str]:
+    if not isinstance(patterns, dict):
         raise BundleUnreadable(name, "nvtx must be a table of kind = pattern")
-    for kind, pattern in nvtx.items():
+    for kind, pattern in patterns.items():
+        if not isinstance(pattern, str):
+            raise BundleUnreadable(name, f"nvtx.{kind} must be a regular expression in quotes")
         try:
             re.compile(pattern)
-        except (re.error, TypeError) as e:
+        except (re.error, RecursionError, OverflowError) as e:
             raise BundleUnreadable(name, f"nvtx.{kind} is no regular expression: {e}") from e
-    return Settings(values, nvtx, _sources(name, data.get("source", [])), values.get("logs.time_format"))
+    return patterns
 
 
 def _scalar(name: str, key: str, value: Any) -> Any:
-    if isinstance(value, str | int | float | bool):
-        return value
-    if isinstance(value, list) and all(isinstance(v, str | int | float | bool) for v in value):
-        return value
-    raise BundleUnreadable(name, f"{key} must be a plain value")
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(v, str | int | float) for v in items):
+        raise BundleUnreadable(name, f"{key} must be a plain value")
+    if any(isinstance(v, int) and v not in I64 for v in items):
+        raise BundleUnreadable(name, f"{key} is beyond 64 bits")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in items):
+        raise BundleUnreadable(name, f"{key} must be a finite number")
+    return value
 
 
 def _epoch_ns(name: str, key: str, value: datetime | date) -> int:
@@ -317,14 +265,18 @@ def _epoch_ns(name: str, key: str, value: datetime | date) -> int:
         raise BundleUnreadable(name, f"{key} must be a time, not a date")
     if value.tzinfo is None:
         raise BundleUnreadable(name, f"{key} has no time zone", "add Z or an offset")
-    whole = value.astimezone(UTC)
-    since = whole - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1_000
+    since = value - datetime(1970, 1, 1, tzinfo=UTC)
+    ns = (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1_000
+    if ns not in I64:
+        raise BundleUnreadable(name, f"{key} lies outside the years 1678 to 2262")
+    return ns
 
 
 def _sources(name: str, entries: Any) -> dict[str, SourceSettings]:
-    if not isinstance(entries, list):
+    """The [[source]] tables by path, which is told from bundle.toml's own folder."""
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise BundleUnreadable(name, "source must be [[source]] tables")
+    folder = PurePosixPath(name).parent
     found: dict[str, SourceSettings] = {}
     for entry in entries:
         path, replica, rank = entry.get("path"), entry.get("replica"), entry.get("rank")
@@ -332,12 +284,16 @@ def _sources(name: str, entries: Any) -> dict[str, SourceSettings]:
         good = (
             isinstance(path, str)
             and isinstance(replica, str | None)
-            and (rank is None or (isinstance(rank, int) and not isinstance(rank, bool)))
-            and isinstance(offset, int)
+            and (rank is None or (type(rank) is int and rank in RANKS))
+            and (type(offset) is int and offset in I64)
+            and set(entry) <= {"path", "replica", "rank", "clock_offset_ns"}
         )
         if not good:
             raise BundleUnreadable(
                 name, f"a [[source]] is off: {entry}", "it wants path, replica, rank, clock_offset_ns"
             )
-        found[path] = SourceSettings(replica, rank, offset)
+        place = (folder / path).as_posix()
+        if place in found:
+            raise BundleUnreadable(name, f"two [[source]] tables tell of {path}")
+        found[place] = SourceSettings(replica, rank, offset)
     return found

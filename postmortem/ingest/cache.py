@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from postmortem.base.errors import BundleUnreadable, StoreError
+from postmortem.ingest.bundle import walk
 from postmortem.ingest.load import Progress, ingest, sha256_of
 from postmortem.store.schema import SCHEMA_VERSION
+from postmortem.store.store import sweep
 
-READERS_VERSION = 1  # raised whenever a reader reads something else out of the same file
+READERS_VERSION = 2  # raised whenever a reader reads something else out of the same file
 
 
 def cache_folder() -> Path:
@@ -37,7 +39,11 @@ def store_of(
     if not fresh and known and known.get("state") == state and Path(known["store"]).is_file():
         return Path(known["store"])
     place = store or cache_folder() / "stores" / f"{_content(bundle, keep_environment)}.duckdb"
+    inside = bundle.resolve()
+    if inside in place.resolve().parents or place.resolve() == inside:
+        raise StoreError(str(place), "lies in the bundle, which is only read", "choose another place with --store FILE")
     if fresh or store or not place.is_file():
+        sweep(cache_folder() / "stores", ".*.duckdb.*.part")
         index.unlink(missing_ok=True)
         ingest(bundle, place, keep_environment=keep_environment, progress=progress)
     if _state(bundle, keep_environment) == state:  # else a file changed meanwhile: stale from the start
@@ -50,20 +56,21 @@ def _hash(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _paths(bundle: Path) -> list[Path]:
+def _paths(bundle: Path) -> list[tuple[str, Path]]:
+    """Names and paths of the files that the store depends on."""
     if bundle.is_dir():
-        return sorted(p for p in bundle.rglob("*") if p.is_file() and not p.is_symlink())
-    return [bundle]
+        return [(f.name, f.path) for f in walk(bundle)[0]]
+    return [("", bundle)]
 
 
 def _content(bundle: Path, keep_environment: bool) -> str:
     """A name for what the bundle holds. A file that cannot be read counts by its name alone."""
     texts = [str(SCHEMA_VERSION), str(READERS_VERSION), str(keep_environment)]
-    for path in _paths(bundle):
+    for name, path in _paths(bundle):
         try:
-            texts += [str(path.relative_to(bundle)), sha256_of(path)]
-        except PermissionError:
-            texts += [str(path.relative_to(bundle)), "unreadable"]
+            texts += [name, sha256_of(path)]
+        except OSError:  # no permission, or gone since it was listed; the ingest says which
+            texts += [name, "unreadable"]
     return _hash(*texts)
 
 
@@ -71,10 +78,11 @@ def _state(bundle: Path, keep_environment: bool) -> str:
     """What the store depends on, as JSON text: every file's name, size and time, and the options."""
     try:
         files = [
-            [str(p.relative_to(bundle)), (st := p.stat()).st_size, st.st_mtime_ns, st.st_ino] for p in _paths(bundle)
+            [name, (st := p.stat()).st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino] for name, p in _paths(bundle)
         ]
-    except OSError as e:
-        raise BundleUnreadable(str(bundle), e.strerror or str(e), "name a folder or an archive") from e
+    except (OSError, ValueError) as e:  # ValueError: a NUL in the path
+        why = getattr(e, "strerror", None) or str(e)
+        raise BundleUnreadable(str(bundle), why, "name a folder or an archive") from e
     return json.dumps(
         {"schema": SCHEMA_VERSION, "readers": READERS_VERSION, "keep_environment": keep_environment, "files": files}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
+import zstandard
 
 from postmortem.base.errors import NothingRecognised, SourceUnreadable
-from postmortem.ingest.bundle import Bundle, BundleFile, SourceSettings, head_of, open_files
+from postmortem.ingest.bundle import I64, Bundle, BundleFile, SourceSettings, head_of, open_files
 from postmortem.ingest.identity import rank_of, replica_of
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.recognise import recognise
@@ -91,7 +93,7 @@ def _load_file(
             _read(writer, reader, source, done, progress)
     except SourceUnreadable as e:
         done.error = e.reason + (f"; {e.remedy}" if e.remedy else "")
-    except (OSError, EOFError, ValueError) as e:
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error, zstandard.ZstdError, pa.ArrowException) as e:
         done.error = " ".join((getattr(e, "strerror", None) or str(e) or type(e).__name__).split())
     finally:
         done.seconds = time.perf_counter() - start
@@ -168,7 +170,10 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
         facts = s.facts
         origin = facts.origin_ns
         shift = None if origin is None else origin + given.clock_offset_ns
-        first, last = (None if shift is None or t is None else t + shift for t in (facts.first_ns, facts.last_ns))
+        first, last = (
+            None if shift is None or t is None or t + shift not in I64 else t + shift
+            for t in (facts.first_ns, facts.last_ns)
+        )
         rank, rank_from = rank_of(s.file.name, given, facts)
         replica, replica_from = replica_of(s.file.name, given, facts, replicas, spans, first, last)
         row = {

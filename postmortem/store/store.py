@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +28,21 @@ READ_ONLY_CONFIG: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
+    "python_enable_replacements": "false",  # a table's name in SQL is never a variable of the program
 }
+
+# An ingest that has written nothing for a day is dead: what it left is swept at the next one.
+STALE_S = 86_400
+DUCKDB_MAGIC = (8, b"DUCK")  # offset and text in the file's first block
+
+# What DuckDB and the system raise where a file cannot be written; anything else is a defect.
+NO_SPACE = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,
+    duckdb.FatalException,
+    OSError,
+)
 
 
 def run(con: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
@@ -111,20 +128,14 @@ def create(path: Path) -> Iterator[Writer]:
     killed process leaves the old store or the new one. Raises StoreError (disk full, no right).
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as e:
-        raise StoreError(str(path), e.strerror or str(e), "choose a place with --store FILE") from e
-    os.close(handle)
-    part = Path(name)
-    part.unlink()
+    part = _part(path)
     con = duckdb.connect(
         ":memory:",
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "preserve_insertion_order": "true",
+            "temp_directory": str(_spill(part)),  # by default it would be the folder that the command runs in
         },
     )
     try:
@@ -140,9 +151,49 @@ def create(path: Path) -> Iterator[Writer]:
         with part.open("rb") as f:
             os.fsync(f.fileno())
         part.replace(path)
-    except (duckdb.IOException, OSError) as e:
-        raise StoreError(str(path), str(e).splitlines()[0], "choose a place with --store FILE") from e
+    except NO_SPACE as e:
+        why = (str(e).splitlines() or [type(e).__name__])[0]
+        raise StoreError(str(path), why, "look for space there, or choose a place with --store FILE") from e
     finally:
-        con.close()
-        for left in (part, part.with_name(part.name + ".wal")):
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(duckdb.Error):  # a full disk has been told already
+            con.close()
+        _remove(part)
+
+
+def _part(path: Path) -> Path:
+    """A temporary name beside ``path``, which must be free or hold a store. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            with path.open("rb") as f:
+                at, text = DUCKDB_MAGIC
+                if f.read(at + len(text))[at:] != text:
+                    raise StoreError(str(path), "exists and is no store", "choose another place with --store FILE")
+        sweep(path.parent, f".{glob.escape(path.name)}.*.part")
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        part.unlink()
+    except OSError as e:
+        raise StoreError(str(path), e.strerror or str(e), "choose a place with --store FILE") from e
+    return part
+
+
+def _spill(part: Path) -> Path:
+    """Where DuckDB puts rows that do not fit into memory."""
+    return part.with_name(part.name + ".spill")
+
+
+def sweep(folder: Path, pattern: str) -> None:
+    """Remove what ingests left that were killed: parts of stores that nobody has written to for a day."""
+    for part in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):  # another ingest sweeps, too
+            if time.time() - part.stat().st_mtime > STALE_S:
+                _remove(part)
+
+
+def _remove(part: Path) -> None:
+    """A part of a store, with DuckDB's log and spilled rows beside it."""
+    for left in (part, part.with_name(part.name + ".wal")):
+        left.unlink(missing_ok=True)
+    shutil.rmtree(_spill(part), ignore_errors=True)

@@ -1,18 +1,37 @@
--- x records: the first of each request and replica is kept, the others are counted as ignored.
+-- x records: the first admitted of each request and replica is kept, the others are counted
+-- as ignored. Of those at one time the smallest by content is the first, so that the order of lines and
+-- files leaves no trace. A record without a replica is its source's; times come onto the bundle's clock
+-- (NULL where that is beyond 64 bits).
+CREATE TEMP TABLE kept AS
+SELECT r.* REPLACE (
+    coalesce(r.replica, s.replica) AS replica,
+    CASE WHEN coalesce(c.offset_ns, 0) = 0 THEN r.admitted_ns
+         ELSE TRY_CAST(CAST(r.admitted_ns AS HUGEINT) + c.offset_ns AS BIGINT) END AS admitted_ns
+)
+FROM x_records AS r
+JOIN sources AS s USING (source_id)
+LEFT JOIN clocks AS c USING (source_id);
+DELETE FROM x_records;
 CREATE TEMP TABLE doubles AS
-SELECT source_id, line
-FROM x_records
-QUALIFY row_number() OVER (PARTITION BY req_id, replica ORDER BY source_id, line) > 1;
+WITH keys AS (
+    SELECT req_id, replica FROM kept GROUP BY ALL HAVING count(*) > 1
+)
+SELECT r.source_id, r.line
+FROM kept AS r
+JOIN keys AS k ON k.req_id = r.req_id
+    AND k.replica IS NOT DISTINCT FROM r.replica
+QUALIFY row_number() OVER (
+    PARTITION BY k.req_id, k.replica
+    ORDER BY r.admitted_ns NULLS LAST, CAST(struct_update(r, source_id := 0, line := 0) AS VARCHAR),
+             r.source_id, r.line
+) > 1;
 INSERT INTO ignored SELECT source_id, 'duplicate of an earlier x record', count(*) FROM doubles GROUP BY source_id;
 UPDATE sources SET parsed = parsed - d.n, rows = rows - d.n, ignored = ignored + d.n
 FROM (SELECT source_id, count(*) AS n FROM doubles GROUP BY source_id) AS d
 WHERE sources.source_id = d.source_id;
-CREATE TEMP TABLE kept AS
-SELECT x.* REPLACE (coalesce(x.replica, s.replica) AS replica)
-FROM x_records AS x
-JOIN sources AS s USING (source_id)
-ANTI JOIN doubles AS d ON d.source_id = x.source_id AND d.line = x.line;
-DELETE FROM x_records;
-INSERT INTO x_records BY NAME SELECT * FROM kept ORDER BY req_id, replica, source_id, line;
+INSERT INTO x_records BY NAME
+SELECT r.* FROM kept AS r
+ANTI JOIN doubles AS d ON d.source_id = r.source_id AND d.line = r.line
+ORDER BY req_id, replica, source_id, line;
 DROP TABLE kept;
 DROP TABLE doubles;

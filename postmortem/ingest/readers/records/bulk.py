@@ -64,7 +64,9 @@ def _parsed(block: bytes) -> pl.DataFrame | None:
     import polars as pl
 
     types = {"int64": pl.Int64, "int32": pl.Int32, "double": pl.Float64, "bool": pl.Boolean, "string": pl.String}
-    schema = {"record": pl.String()} | {f.name: types[str(f.type)]() for f in _SCHEMA if f.name not in {"line", "extra"}}
+    schema = {"record": pl.String()} | {
+        f.name: types[str(f.type)]() for f in _SCHEMA if f.name not in {"line", "extra"}
+    }
     for name in TACTICS:
         value = block.partition(b'"%s":' % name.encode())[2][:2].lstrip()
         if value and not value.startswith(b'"'):

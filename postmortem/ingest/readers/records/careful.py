@@ -73,7 +73,7 @@ class Decoder:
                     row = decoder.decode(line)
                 except msgspec.ValidationError:
                     break  # perhaps only an unknown field: look closely
-                if row.record == kind:  # else the mark stands twice
+                if getattr(row, "record", None) == kind:  # else the mark stands twice
                     return kind, _whole(row), None
         record = msgspec.json.decode(line)
         if not isinstance(record, dict):

@@ -48,7 +48,7 @@ class _Reading:
         try:
             if isinstance(record, bytes):
                 if len(record) > MAX_LINE:
-                    raise ValueError("line longer than 1 MiB")  # noqa: TRY301  one place for all misfits
+                    raise ValueError("line longer than 1 MiB")
                 kind, row, extra = self.decoder.decode(record)
             else:
                 kind, row, extra = self.decoder.convert(_nested(record))
