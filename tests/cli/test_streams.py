@@ -1,0 +1,81 @@
+"""stderr's progress and stdout's files."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from postmortem.base.errors import OutputError
+from postmortem.cli import stderr, stdout
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_after_a_second_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows and bytes are drawn once a second has passed, not before, and wiped at the end."""
+    now = [100.0]
+    monkeypatch.setattr("postmortem.cli.stderr.time.monotonic", lambda: now[0])
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    progress = stderr.Progress()
+    now[0] = 100.9
+    progress("rank0.sqlite", 1_000, 5 << 20)
+    assert screen.getvalue() == ""
+    now[0] = 101.5
+    progress("rank0.sqlite", 20_000, 5 << 20)
+    assert "rank0.sqlite  20,000 rows  5.0 MiB" in screen.getvalue()
+    progress.done()
+    assert screen.getvalue().endswith("\r\x1b[K")
+
+
+def test_progress_is_silent_when_piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe gets no progress, however long it takes."""
+    now = [0.0]
+    monkeypatch.setattr("postmortem.cli.stderr.time.monotonic", lambda: now[0])
+    pipe = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    progress = stderr.Progress()
+    now[0] = 60.0
+    progress("rank0.sqlite", 1, 1)
+    progress.done()
+    assert pipe.getvalue() == ""
+
+
+def test_names_do_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control characters of a file's name are shown as signs, never sent."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    stderr.error("a\x1b[31mb\r\n: off")
+    assert "\x1b" not in screen.getvalue()
+    assert screen.getvalue().count("\n") == 1
+
+
+def test_output_file_is_whole_or_absent(tmp_path: Path) -> None:
+    """-o writes under a temporary name first; a place that cannot be written is an error with a remedy."""
+    target = tmp_path / "rows.csv"
+    stdout.write(b"a,b\n", str(target))
+    assert target.read_bytes() == b"a,b\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
+    with pytest.raises(OutputError, match="choose another place"):
+        stdout.write(b"", str(tmp_path / "no" / "such" / "folder.csv"))
+
+
+def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR and pipes turn colour off."""
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert stdout.colour()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not stdout.colour()
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert not stdout.colour()
