@@ -80,17 +80,14 @@ class Calls:
         on several communicators, it stays open which of them is meant. A call has one choice.
         """
         owners = calls["owner"].unique().to_list()
-        ranks = pl.DataFrame(
-            {"owner": owners, "rank": [self.rank_of(o) for o in owners]},
-            schema={"owner": pl.Int64, "rank": pl.Int64},
-        )
-        known = calls.join(ranks, on="owner", how="left", maintain_order="left")
-        known = known.filter(pl.col("rank").fill_null(0) == 0, pl.col("datatype").is_between(0, _KNOWN_TYPES - 1))
+        unknown = [o for o in owners if self.rank_of(o) is None]
+        printing = unknown + [o for o in owners if self.rank_of(o) == 0]
+        known = calls.filter(pl.col("owner").is_in(printing), pl.col("datatype").is_between(0, _KNOWN_TYPES - 1))
         width = pl.col("datatype").replace_strict(dict(enumerate(DATATYPE_BYTES)), return_dtype=pl.UInt64)
         parts = pl.when(pl.col("func").is_in(_ALL_RANKS)).then(pl.col("nranks")).otherwise(1)
         # Counts beyond 2^40 are no calls but broken digits; as sizes they would run over.
         known = known.filter(pl.col("count") < 1 << 40, pl.col("nranks") < 1 << 20).with_columns(
-            size=pl.col("count") * width * parts.cast(pl.UInt64), guessed=pl.col("rank").is_null()
+            size=pl.col("count") * width * parts.cast(pl.UInt64), guessed=pl.col("owner").is_in(unknown)
         )
         fresh = known.select(
             "place", "thread", "func", "size", "owner", "call_no",
