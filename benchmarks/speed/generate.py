@@ -46,6 +46,11 @@ def rows(columns: list[np.ndarray | None], n: int) -> Iterator[tuple[object, ...
     return zip(*([None] * n if c is None else c.tolist() for c in columns), strict=True)
 
 
+def insert(con: sqlite3.Connection, table: str, columns: list[np.ndarray | None], n: int) -> None:
+    """Append ``n`` rows to a table."""
+    con.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(columns))})", rows(columns, n))
+
+
 def export(path: Path, kernels: int, seed: int = 1) -> None:
     """Write the export."""
     rng = np.random.default_rng(seed)
@@ -62,8 +67,12 @@ def export(path: Path, kernels: int, seed: int = 1) -> None:
     con.execute("INSERT INTO META_DATA_EXPORT VALUES ('EXPORT_SCHEMA_VERSION', '3.7.2')")
     con.execute("CREATE TABLE TARGET_INFO_SESSION_START_TIME (utcEpochNs INTEGER, utcTime TEXT, localTime TEXT)")
     con.execute("INSERT INTO TARGET_INFO_SESSION_START_TIME VALUES (1790000000000000000, '', '')")
-    con.execute("CREATE TABLE TARGET_INFO_GPU_METRICS (typeId INTEGER, sourceId INTEGER, typeName TEXT, metricId INTEGER, metricName TEXT)")  # fmt: skip
-    con.executemany("INSERT INTO TARGET_INFO_GPU_METRICS VALUES (1, 1, 'GPU Metrics', ?, ?)", [(i, f"Metric {i} [Throughput %]") for i in range(20)])  # fmt: skip
+    con.execute(
+        "CREATE TABLE TARGET_INFO_GPU_METRICS"
+        " (typeId INTEGER, sourceId INTEGER, typeName TEXT, metricId INTEGER, metricName TEXT)"
+    )
+    metrics = [(i, f"Metric {i} [Throughput %]") for i in range(20)]
+    con.executemany("INSERT INTO TARGET_INFO_GPU_METRICS VALUES (1, 1, 'GPU Metrics', ?, ?)", metrics)
     con.execute(ddl("CUPTI_ACTIVITY_KIND_KERNEL", KERNEL))
     con.execute(ddl("CUPTI_ACTIVITY_KIND_RUNTIME", RUNTIME))
     con.execute(ddl("NVTX_EVENTS", NVTX))
@@ -78,35 +87,51 @@ def export(path: Path, kernels: int, seed: int = 1) -> None:
         zero, one = np.zeros(n, np.int64), np.ones(n, np.int64)
         kernel: dict[str, np.ndarray | None] = dict.fromkeys(KERNEL, zero)
         kernel |= {
-            "start": start, "end": start + rng.integers(1_000, 40_000, n), "streamId": 7 * one, "correlationId": i,
-            "globalPid": PROCESS * one, "demangledName": name, "shortName": NAMES + name, "mangledName": name,
-            "registersPerThread": rng.integers(16, 255, n), "gridX": rng.integers(1, 4096, n), "gridY": one,
-            "gridZ": one, "blockX": 128 * one, "blockY": one, "blockZ": one, "gridId": i + (1 << 56),
-            "graphNodeId": None if first < kernels // 3 else i + (1 << 57), "greenContextId": None,
-        }  # fmt: skip
-        con.executemany(f"INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES ({','.join('?' * len(KERNEL))})", rows(list(kernel.values()), n))  # fmt: skip
-        con.executemany("INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (?,?,?,?,?,?,?,?)", rows([call, call + 2_000, zero, tid, i, 1000 * one, zero, None], n))  # fmt: skip
-        _ranges(con, call, tid, first, n, rng)
+            "start": start,
+            "end": start + rng.integers(1_000, 40_000, n),
+            "streamId": 7 * one,
+            "correlationId": i,
+            "globalPid": PROCESS * one,
+            "demangledName": name,
+            "shortName": NAMES + name,
+            "mangledName": name,
+            "registersPerThread": rng.integers(16, 255, n),
+            "gridX": rng.integers(1, 4096, n),
+            "gridY": one,
+            "gridZ": one,
+            "blockX": 128 * one,
+            "blockY": one,
+            "blockZ": one,
+            "gridId": i + (1 << 56),
+            "graphNodeId": None if first < kernels // 3 else i + (1 << 57),
+            "greenContextId": None,
+        }
+        insert(con, "CUPTI_ACTIVITY_KIND_KERNEL", list(kernel.values()), n)
+        calls = [call, call + 2_000, zero, tid, i, 1000 * one, zero, None]
+        insert(con, "CUPTI_ACTIVITY_KIND_RUNTIME", calls, n)
+        _ranges(con, call, tid, n, rng)
         samples = np.arange(2 * first, 2 * (first + n))
-        con.executemany("INSERT INTO GPU_METRICS VALUES (?,?,?,?)", rows([samples * 2_000, np.ones(2 * n, np.int64), samples % 20, rng.integers(0, 100, 2 * n)], 2 * n))  # fmt: skip
+        values = [samples * 2_000, np.ones(2 * n, np.int64), samples % 20, rng.integers(0, 100, 2 * n)]
+        insert(con, "GPU_METRICS", values, 2 * n)
     con.commit()
     con.close()
 
 
-def _ranges(
-    con: sqlite3.Connection, call: np.ndarray, tid: np.ndarray, first: int, n: int, rng: np.random.Generator
-) -> None:
+def _ranges(con: sqlite3.Connection, call: np.ndarray, tid: np.ndarray, n: int, rng: np.random.Generator) -> None:
     """Ranges over bursts of 8, 16, 32 and 64 launches: 0.23 a kernel, and marks up to 0.4."""
     for level, size in enumerate((8, 16, 32, 64)):
-        begins = np.arange(0, n - 64, size if size == 8 else size)
+        begins = np.arange(0, n - 64, size)
         stops = np.minimum(begins + size - 1, n - 1)
         columns: dict[str, np.ndarray | None] = dict.fromkeys(NVTX)
         columns |= {
-            "start": call[begins] - 10 * (4 - level) - 600, "end": call[stops] + 2_010 + 10 * level,
-            "eventType": 59 * np.ones(begins.size, np.int64), "globalTid": tid[begins],
-            "textId": 2000 + rng.integers(0, 200, begins.size), "domainId": np.full(begins.size, level),
-        }  # fmt: skip
-        con.executemany(f"INSERT INTO NVTX_EVENTS VALUES ({','.join('?' * len(NVTX))})", rows(list(columns.values()), begins.size))  # fmt: skip
+            "start": call[begins] - 10 * (4 - level) - 600,
+            "end": call[stops] + 2_010 + 10 * level,
+            "eventType": 59 * np.ones(begins.size, np.int64),
+            "globalTid": tid[begins],
+            "textId": 2000 + rng.integers(0, 200, begins.size),
+            "domainId": np.full(begins.size, level),
+        }
+        insert(con, "NVTX_EVENTS", list(columns.values()), begins.size)
 
 
 def records(path: Path, n: int, seed: int = 1) -> None:
@@ -118,7 +143,8 @@ def records(path: Path, n: int, seed: int = 1) -> None:
             f.write(
                 f'{{"record":"s","req_id":"r-{i // 64}","step":{i % 64},"ts_ns":{1790000000000000000 + i * 31250},'
                 f'"replica":"a","iteration":{i // 32},"batch_fp":"{i // 32:012x}","batch_size":32,'
-                f'"shape":"q=1,k={i % 4096},h=32,d=4096,tp=8","queue_ms":{ms[0, i]},"gpu_ms":{ms[1, i]},"comm_ms":{ms[2, i]},'
+                f'"shape":"q=1,k={i % 4096},h=32,d=4096,tp=8","queue_ms":{ms[0, i]},'
+                f'"gpu_ms":{ms[1, i]},"comm_ms":{ms[2, i]},'
                 f'"sync_ms":{ms[3, i]},"vram_free_mb":20480.5,"workspace_free_mb":512.0,"kv_pool_total_mb":40960.0,'
                 f'"kv_regime":"normal","kv_evicted_blocks":0,"paging_on":false,"precision_path":"bf16","dequant_cycles":0,'
                 f'"algo_id":42,"kernel_variant":"nvjet_tst_192x192","token_id":{i % 32000},"margin":0.125}}\n'

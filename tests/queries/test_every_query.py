@@ -26,10 +26,10 @@ DEFAULTS: dict[str, Any] = {"VARCHAR": "", "BIGINT": 0, "INTEGER": 0, "DOUBLE": 
 
 def cases() -> list[Any]:
     """All cases with the names of their queries."""
-    found = []
+    found: list[Any] = []
     for path in sorted(HERE.glob("*/*.yaml")):
-        for case in yaml.safe_load(path.read_text("utf-8")):
-            found.append(pytest.param(path.stem, case, id=f"{path.stem}: {case['case']}"))
+        listed = yaml.safe_load(path.read_text("utf-8"))
+        found += [pytest.param(path.stem, case, id=f"{path.stem}: {case['case']}") for case in listed]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from postmortem.ingest.readers.nccl_log import READER
 
 SAMPLES = Path(__file__).parents[3] / "sample_traces" / "formats" / "nccl_log"
 INSPECTOR_SAMPLES = SAMPLES.parent / "nccl_inspector"
-REAL = Path(__file__).parents[4] / "shared" / "real" / "nccl"
+HERE = Path(__file__).parents[4] / "shared" / "real"
+REAL = Path(os.environ.get("POSTMORTEM_REAL", HERE)) / "nccl"
 
 
 @dataclass
