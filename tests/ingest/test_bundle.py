@@ -123,7 +123,8 @@ def test_zip_members_that_are_no_files(tmp_path: Path) -> None:
             info = zipfile.ZipInfo(name)
             info.external_attr = (mode | 0o644) << 16
             z.writestr(info, "/etc/passwd")
-    assert sorted(left_out(path).values()) == ["a link", "its path leaves the archive", "its path leaves the archive", "no regular file"]  # fmt: skip
+    leaves = "its path leaves the archive"
+    assert sorted(left_out(path).values()) == ["a link", leaves, leaves, "no regular file"]
     assert not (tmp_path / "outside").exists()
 
 
@@ -131,9 +132,9 @@ def test_names_that_collide(tmp_path: Path) -> None:
     """A name that stands twice is read as it stood last; a file where a folder is gets left out; both are said."""
     path = tmp_path / "b.tar"
     long = "n" * 300
-    path.write_bytes(
-        tar_of([(member("good.jsonl"), b"{}"), (member("good.jsonl"), RECORD), (member("good.jsonl/x"), b"x"), (member(long), b"x")])
-    )  # fmt: skip
+    texts = {"good.jsonl/x": b"x", long: b"x"}
+    pairs = [("good.jsonl", b"{}"), ("good.jsonl", RECORD), *texts.items()]
+    path.write_bytes(tar_of([(member(name), data) for name, data in pairs]))
     with open_files(path) as bundle:
         assert [f.path.read_bytes() for f in bundle.files] == [RECORD]
         assert [name for name, _ in bundle.left_out] == ["good.jsonl", "good.jsonl/x", long]
@@ -396,7 +397,8 @@ def test_source_settings_reach_the_store(tmp_path: Path) -> None:
     (place / "bundle.toml").write_text('[[source]]\npath = "r.jsonl"\nreplica = "b"\nrank = 5\nclock_offset_ns = 50\n')
     store = tmp_path / "s.duckdb"
     ingest(place, store)
-    assert rows(store, "FROM s_records SELECT replica, rank, ts_ns ORDER BY step") == [("b", None, 1050), ("b", None, None)]  # fmt: skip
+    steps = rows(store, "FROM s_records SELECT replica, rank, ts_ns ORDER BY step")
+    assert steps == [("b", None, 1050), ("b", None, None)]
     assert rows(store, "FROM x_records SELECT replica, admitted_ns") == [("b", 950)]
     source = "FROM sources SELECT rank, rank_from, replica_from, first_ns, last_ns WHERE kind = 'records'"
     assert rows(store, source) == [(5, "bundle.toml", "bundle.toml", 950, 1050)]

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 # A recorder puts the mark first; json.dumps puts a space after the colon, compact writers do not.
 PREFIXES = (b'{"record":"s"', b'{"record": "s"')
-# With one of these in it a block is not told by counting quotes and colons, or has nulls.
-NOT_PLAIN = (b"\\", b"null", b" :", b"\t:", b"\r:")
+# With one of these in it a block is not told by counting quotes and colons, has nulls, or has lists,
+# of which polars would make texts.
+NOT_PLAIN = (b"\\", b"null", b" :", b"\t:", b"\r:", b"[")
 
 _SCHEMA = arrow_schema("s")
 
@@ -41,7 +42,7 @@ def bulk(block: bytes) -> pl.DataFrame | None:
         return None
     lines = block.count(b"\n")
     # A raw line break in a JSON text is an error, so "}\n{" lies between records and nowhere else.
-    if block.count(b"}\n" + prefix) != lines - 1 or any(sign in block for sign in NOT_PLAIN):
+    if block.count(b"}\n" + prefix) != lines - 1 or block.count(b"{") != lines or any(sign in block for sign in NOT_PLAIN):
         return None
     characters = np.frombuffer(block, np.uint8)
     if len(block) > MAX_LINE and np.diff(np.flatnonzero(characters == 10), prepend=-1).max() > MAX_LINE:

@@ -1,0 +1,336 @@
+"""The store: whole or not at all, fresh or read again, and nothing but an answer to questions."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import straggler, write_bundle
+
+from postmortem.api import Incident, open_bundle
+from postmortem.base.errors import QueryError, StoreError
+from postmortem.ingest import cache, load
+from postmortem.ingest.load import ingest
+from postmortem.store.store import STALE_S, create, open_store
+from tests.ingest.nsys.exports import ordinary
+from tests.ingest.stores import contents, rows
+
+INGEST = """
+import sys
+from pathlib import Path
+from postmortem.ingest.load import ingest
+ingest(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+ROWS = 6 + 120 * (2 + 6)  # of each replica: x records, then a record a rank and request in each iteration
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two replicas' records and an export."""
+    place = write_bundle(tmp_path_factory.mktemp("bundle") / "b", *straggler())
+    ordinary(place / "rank0.sqlite")
+    return place
+
+
+def changed(bundle: Path, place: Path) -> Path:
+    """A copy of the bundle with one record more."""
+    shutil.copytree(bundle, place)
+    with (place / "a.jsonl").open("a") as f:
+        f.write('{"record":"s","req_id":"one-more","step":0,"replica":"a"}\n')
+    return place
+
+
+def hold_against_kills(bundle: Path, tmp_path: Path, kills: int) -> None:
+    """Kill an ingest at random moments: the store is the old one or the new one, every time."""
+    other = changed(bundle, tmp_path / "other")
+    store = tmp_path / "s.duckdb"
+    ingest(bundle, store)
+    ingest(other, tmp_path / "new.duckdb")
+    old, new = contents(store), contents(tmp_path / "new.duckdb")
+    assert old != new
+    words = [sys.executable, "-c", INGEST, str(other), str(store)]
+    start = time.perf_counter()
+    subprocess.run([*words[:-1], str(tmp_path / "timed.duckdb")], check=True)
+    whole = time.perf_counter() - start
+    chance = random.Random(kills)
+    killed = 0
+    for _ in range(kills):
+        process = subprocess.Popen(words, stderr=subprocess.PIPE)
+        time.sleep(chance.uniform(0.1, 1.05) * whole)
+        process.kill()
+        killed += process.wait() == -9
+        process.communicate()
+        assert contents(store) in (old, new)
+    assert killed
+    for left in tmp_path.glob(".*"):
+        assert left.name.startswith(".s.duckdb.")
+    subprocess.run(words, check=True)
+    assert contents(store) == new
+
+
+def test_killed_at_any_moment(bundle: Path, tmp_path: Path) -> None:
+    """An ingest killed at any of 5 moments leaves the old store or the new one."""
+    hold_against_kills(bundle, tmp_path, 5)
+
+
+@pytest.mark.slow
+def test_killed_at_many_moments(bundle: Path, tmp_path: Path) -> None:
+    """An ingest killed at any of 60 moments leaves the old store or the new one."""
+    hold_against_kills(bundle, tmp_path, 60)
+
+
+@pytest.mark.parametrize("limit", [1 << 10, 1 << 15, 1 << 18, 1 << 20])
+def test_disk_full(bundle: Path, tmp_path: Path, limit: int) -> None:
+    """Where the store cannot be written there is one clear line, no half store, and the old one stays."""
+    store = tmp_path / "s.duckdb"
+    ingest(bundle, store)
+    before = store.read_bytes()
+    assert len(before) > limit
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from postmortem.base.errors import StoreError\n"
+        "from postmortem.ingest.load import ingest\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"  # the write then fails as on a full disk
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "try: ingest(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except StoreError as e: print(e)\n"
+        "else: print('written')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle), str(store)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(store))
+    assert done.stdout.count("\n") == 1
+    assert "look for space there, or choose a place with --store FILE" in done.stdout
+    assert store.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [store]
+
+
+def test_folder_that_cannot_be_made(bundle: Path, tmp_path: Path) -> None:
+    """A store below a file, or in place of a folder, is refused in one line."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="choose a place with --store"):
+        ingest(bundle, tmp_path / "file" / "s.duckdb")
+    with pytest.raises(StoreError, match="choose a place with --store"):
+        ingest(bundle, tmp_path)
+
+
+def test_what_is_no_store_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
+    """--store on a file that is no store, or in the bundle, is refused and nothing is touched."""
+    note = tmp_path / "notes.txt"
+    note.write_text("precious")
+    with pytest.raises(StoreError, match="exists and is no store"):
+        ingest(bundle, note)
+    assert note.read_text() == "precious"
+    before = sorted(p.name for p in bundle.iterdir())
+    for inside in (bundle / "s.duckdb", bundle / "deep" / "s.duckdb"):
+        with pytest.raises(StoreError, match="lies in the bundle"):
+            open_bundle(bundle, store=inside)
+    assert sorted(p.name for p in bundle.iterdir()) == before
+
+
+def test_leftovers_are_swept(bundle: Path, tmp_path: Path) -> None:
+    """What a killed ingest left goes at the next one once nobody wrote to it for a day; other files stay."""
+    store = tmp_path / "s.duckdb"
+    old, young, foreign = (tmp_path / n for n in (".s.duckdb.aaaa.part", ".s.duckdb.bbbb.part", ".t.duckdb.cccc.part"))
+    past = time.time() - STALE_S - 60
+    for left in (old, young, foreign):
+        left.touch()
+        wal = left.with_name(left.name + ".wal")
+        wal.touch()
+        if left is not young:
+            os.utime(left, (past, past))
+    ingest(bundle, store)
+    assert not old.exists()
+    assert not old.with_name(old.name + ".wal").exists()
+    assert young.exists()
+    assert foreign.exists()
+
+
+def test_inputs_are_not_touched(bundle: Path, tmp_path: Path) -> None:
+    """In a read-only folder no input changes, not even its times, and no file appears beside one."""
+    place = tmp_path / "b"
+    shutil.copytree(bundle, place)
+    for p in (*place.iterdir(), place):
+        p.chmod(0o500 if p.is_dir() else 0o400)
+    stats = {p: (p.stat().st_mtime_ns, p.stat().st_ctime_ns) for p in (*place.rglob("*"), place)}
+    hashes = {p: load.sha256_of(p) for p in place.iterdir()}
+    here = Path.cwd()
+    os.chdir(place)  # nothing may be spilled into the folder that the command runs in
+    try:
+        with open_bundle(place) as incident:
+            incident.query("sources")
+    finally:
+        os.chdir(here)
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_ctime_ns) for p in (*place.rglob("*"), place)} == stats
+    assert {p: load.sha256_of(p) for p in place.iterdir()} == hashes
+    place.chmod(0o700)
+
+
+@pytest.fixture
+def ingests(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The bundles that are really read, as they are."""
+    seen: list[Path] = []
+
+    def counting(path: Path, *words: Any, **more: Any) -> None:
+        seen.append(path)
+        ingest(path, *words, **more)
+
+    monkeypatch.setattr(cache, "ingest", counting)
+    return seen
+
+
+def test_store_is_used_again(
+    bundle: Path, tmp_path: Path, ingests: list[Path], opened: Callable[..., Incident]
+) -> None:
+    """A second open reads nothing; a copy elsewhere finds the same store; a changed file is read again."""
+    place = tmp_path / "b"
+    shutil.copytree(bundle, place)
+    (place / "own.txt").write_text("this bundle's own")
+    first = opened(place)
+    assert opened(place).store == first.store
+    assert ingests == [place]
+    copy = tmp_path / "copy"
+    shutil.copytree(place, copy)
+    assert opened(copy).store == first.store
+    assert ingests == [place]
+    stamp = (place / "a.jsonl").stat()
+    text = (place / "a.jsonl").read_bytes()
+    (place / "a.jsonl").write_bytes(text.replace(b'"step": 0', b'"step": 1', 1))
+    os.utime(place / "a.jsonl", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # same size, same time: still seen
+    again = opened(place)
+    assert again.store != first.store
+    assert ingests == [place, place]
+    (place / "a.jsonl").write_bytes(text)
+    assert opened(place).store == first.store
+    assert len(ingests) == 2
+
+
+def test_a_new_file_and_another_option_are_read(bundle: Path, tmp_path: Path, ingests: list[Path]) -> None:
+    """A file that is new, renamed or gone makes a store stale, and so does keep_environment."""
+    place = tmp_path / "b"
+    shutil.copytree(bundle, place)
+    stores = [cache.store_of(place, None, False, None)]
+    (place / "more.txt").write_text("more of it")
+    stores.append(cache.store_of(place, None, False, None))
+    (place / "more.txt").rename(place / "less.txt")
+    stores.append(cache.store_of(place, None, False, None))
+    stores.append(cache.store_of(place, None, True, None))
+    assert len(set(stores)) == 4
+    own = tmp_path / "own.duckdb"
+    for _ in range(2):
+        assert cache.store_of(place, own, True, None) == own
+    own.unlink()
+    assert cache.store_of(place, own, True, None).is_file()
+    assert ingests.count(place) >= 5
+
+
+def test_damaged_store(bundle: Path, tmp_path: Path) -> None:
+    """A store that is damaged, of another version or no store at all is refused with the remedy."""
+    store = tmp_path / "s.duckdb"
+    ingest(bundle, store)
+    with create(tmp_path / "other.duckdb") as writer:
+        writer.con.execute("UPDATE bundle SET value = '0' WHERE key = 'store.schema'")
+    with pytest.raises(StoreError, match="written by another version; delete it"):
+        open_store(tmp_path / "other.duckdb")
+    for data in (b"", b"text", store.read_bytes()[:5000]):
+        (tmp_path / "bad.duckdb").write_bytes(data)
+        with pytest.raises(StoreError, match="delete it and run again"):
+            open_store(tmp_path / "bad.duckdb")
+
+
+FORBIDDEN = [
+    "DROP TABLE s_records", "DELETE FROM s_records", "INSERT INTO notes VALUES (0, 'a', 'b', 'c')",
+    "UPDATE s_records SET step = 0", "CREATE TABLE t (a INT)", "SELECT 1; DROP TABLE s_records",
+    "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM '/etc/passwd'",
+    "SELECT * FROM glob('/*')", "SELECT * FROM read_blob('/etc/hostname')", "SELECT * FROM read_parquet('x.parquet')",
+    "SELECT * FROM read_json('https://example.org/x.json')", "COPY (SELECT 1) TO 'PLACE/out.csv'",
+    "COPY notes FROM '/etc/passwd'", "EXPORT DATABASE 'PLACE/out'", "IMPORT DATABASE 'PLACE/out'",
+    "ATTACH 'PLACE/out.duckdb' AS other", "ATTACH ':memory:' AS other (TYPE sqlite)",
+    "INSTALL httpfs", "LOAD httpfs", "LOAD sqlite",
+    "SET enable_external_access = true", "SET lock_configuration = false", "SET autoinstall_known_extensions = true",
+    "RESET enable_external_access", "PRAGMA enable_profiling", "SET temp_directory = 'PLACE'", "SET GLOBAL threads = 1",
+    "SELECT * FROM incident", "SELECT * FROM secret_frame", "CREATE SECRET s (TYPE s3)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORBIDDEN)
+def test_sql_only_asks(bundle: Path, tmp_path: Path, opened: Callable[..., Incident], text: str) -> None:
+    """One's own SQL writes nothing, reads no file and no variable, loads nothing, and loosens nothing."""
+    import polars as pl
+
+    secret_frame = pl.DataFrame({"secret": [1]})
+    incident = opened(bundle)
+    before = incident.store.read_bytes()
+    with pytest.raises(QueryError):
+        incident.sql(text.replace("PLACE", str(tmp_path)))
+    assert secret_frame.height == 1
+    assert list(tmp_path.iterdir()) == []
+    assert incident.store.read_bytes() == before
+    assert incident.sql("SELECT count(*) AS n FROM s_records WHERE replica = 'a'")["n"][0] == ROWS - 6
+
+
+def test_no_secret_of_an_export(tmp_path: Path) -> None:
+    """No value of an environment variable and no argument of an export is in the store, unless asked for."""
+    from tests.ingest.nsys.exports import STRINGS, build
+
+    place = tmp_path / "b"
+    place.mkdir()
+    capture = [
+        {"name": "PROCESS_0:ENVIRONMENT_VARIABLE", "value": "API_TOKEN=hunter2-env"},
+        {"name": "PROCESS_0:ARGUMENT_1", "value": "--password=hunter2-arg"},
+    ]
+    env = [
+        {"globalVid": 0, "devStateName": "d", "name": "DeviceEnvironment", "nameEnum": 1, "value": "KEY=hunter2-dev"}
+    ]
+    build(place / "r.sqlite", StringIds=STRINGS, META_DATA_CAPTURE=capture, TARGET_INFO_SYSTEM_ENV=env)
+    for keep in (False, True):
+        store = tmp_path / f"{keep}.duckdb"
+        ingest(place, store, keep_environment=keep)
+        said = repr(contents(store))
+        found = [word for word in ("hunter2-env", "hunter2-arg", "hunter2-dev") if word in said]
+        assert found == (["hunter2-env", "hunter2-arg", "hunter2-dev"] if keep else [])
+        if not keep:
+            assert b"hunter2" not in store.read_bytes()
+
+
+def test_no_secret_of_a_real_export(real: Path, tmp_path: Path) -> None:
+    """The same for real exports: no environment value of eight characters or more is anywhere in the store's texts."""
+    import sqlite3
+
+    tried = 0
+    for export in sorted((real / "nsys").glob("*.sqlite")):
+        if export.stat().st_size > 20 << 20:  # the small ones tell enough
+            continue
+        con = sqlite3.connect(f"file:{export}?mode=ro&immutable=1", uri=True)
+        try:
+            texts = [
+                v for (v,) in con.execute("SELECT value FROM META_DATA_CAPTURE WHERE name LIKE '%ENVIRONMENT_VARIABLE'")
+            ]
+        except sqlite3.OperationalError:  # an export without that table
+            texts = []
+        con.close()
+        values = {t.partition("=")[2] for t in texts if t}
+        # Values that an export shows elsewhere as well (paths, names of programs) are no secret of the environment.
+        secrets = {v for v in values if len(v) >= 8 and not v.startswith("/") and v.isascii()}
+        if not secrets:
+            continue
+        tried += 1
+        place = tmp_path / export.stem
+        place.mkdir()
+        shutil.copy(export, place)
+        ingest(place, tmp_path / f"{export.stem}.duckdb")
+        said = repr(rows(tmp_path / f"{export.stem}.duckdb", "FROM nsys_environment"))
+        assert not [v for v in secrets if v in said]
+    if not tried:
+        pytest.skip("no real export here has captured an environment")
