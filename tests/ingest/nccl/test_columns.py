@@ -37,7 +37,11 @@ def both_ways(folder: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> tup
     return got[0], got[1]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+SLOW = "a100pcie-2gpu-coll-tuning-2.27.7.log"  # 3,143 lines in stretches of a few: twelve seconds
+MARKED = [pytest.param(p, id=p.name, marks=pytest.mark.slow if p.name == SLOW else ()) for p in FILES]
+
+
+@pytest.mark.parametrize("path", MARKED)
 def test_same_rows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample and every real log gives the same rows, rejects and counts either way, also in small stretches."""
     columns, lines = both_ways(tmp_path, path.read_bytes(), monkeypatch)

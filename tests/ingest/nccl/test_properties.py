@@ -23,6 +23,7 @@ FILES = [(p, nccl_log.READER) for p in LOGS] + [
 PLAIN = [p for p in LOGS if p.stem not in {"cri-partial-lines", "docker-json", "bad-bytes-crlf-no-final-newline"}]
 
 
+@pytest.mark.slow  # a minute; the cuts at every 64th stand in test_every_reader
 @pytest.mark.parametrize(("path", "reader"), FILES, ids=lambda v: getattr(v, "stem", ""))
 def test_cut_anywhere(path: Path, reader: Any, tmp_path: Path) -> None:
     """A file cut at any byte raises nothing and loses no line."""
