@@ -1,4 +1,4 @@
-"""Bundles: folders and archives alike, limits on archives, bundle.toml."""
+"""Bundles: folders and archives alike, limits on archives, bad files among good ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 import zstandard
 from builders import straggler, write_bundle
 
-from postmortem.base.errors import BundleUnreadable, NothingRecognised, PostmortemError
+from postmortem.base.errors import NothingRecognised, PostmortemError
 from postmortem.ingest import archive
-from postmortem.ingest.bundle import BundleFile, open_files, read_settings
+from postmortem.ingest.bundle import open_files
 from postmortem.ingest.load import ingest
 from tests.ingest.stores import ingested, rows
 
@@ -292,113 +292,3 @@ def test_one_bad_file_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "damaged" in errors["bad.gz"]
     assert "damaged" in errors["bad.zst"]
     assert "nsys export --type sqlite" in errors["report.nsys-rep"]
-
-
-def settings(tmp_path: Path, text: str, name: str = "bundle.toml") -> Any:
-    """bundle.toml of such a text."""
-    path = tmp_path / "bundle.toml"
-    path.write_text(text, "utf-8")
-    return read_settings(path, name)
-
-
-def test_settings(tmp_path: Path) -> None:
-    """Times become UTC epoch ns to the microsecond, scalars stay, sources are told from the file's folder."""
-    got = settings(
-        tmp_path,
-        '[incident]\nstart = 2026-11-02T10:00:00.123456Z\nend = 2026-11-02T12:00:01+02:00\ntitle = "t"\n'
-        '[deployment]\ntp = 8\nhbm_gbps = 3350.5\nmodels = ["a", "b"]\n'
-        '[nvtx]\niteration = "step_(?P<n>\\\\d+)"\n[logs]\ntime_format = "%H:%M"\n'
-        '[[source]]\npath = "nsys/r5.sqlite"\nreplica = "b"\nrank = 5\nclock_offset_ns = -9223372036854775808\n',
-        "incident/bundle.toml",
-    )
-    # date -u -d 2026-11-02T10:00:00 +%s gives 1793613600
-    assert got.values["incident.start_ns"] == 1_793_613_600_123_456_000
-    assert got.values["incident.end_ns"] == 1_793_613_601_000_000_000
-    assert got.values["deployment.tp"] == 8
-    assert got.values["deployment.models"] == ["a", "b"]
-    assert got.nvtx == {"iteration": "step_(?P<n>\\d+)"}
-    assert got.time_format == "%H:%M"
-    source = got.sources["incident/nsys/r5.sqlite"]
-    assert (source.replica, source.rank, source.clock_offset_ns) == ("b", 5, -(2**63))
-
-
-WRONG = {
-    "a = ": "is no TOML",
-    "a = 1\na = 2": "is no TOML",
-    '[incident]\nstart = "2026-11-02T10:00:00Z"': "incident.start must be a time; write it as",
-    "[incident]\nstart = 2026-11-02": "incident.start must be a time, not a date",
-    "[incident]\nstart = 10:00:00": "incident.start must be a time",
-    "[incident]\nstart = 2026-11-02T10:00:00": "incident.start has no time zone",
-    "[baseline]\nend = 2400-01-01T00:00:00Z": "lies outside the years 1678 to 2262",
-    "[incident]\nstart = 2026-11-02T10:00:00Z\nend = 2026-11-02T10:00:00Z": "incident.end is not after incident.start",
-    "[deployment.more]\na = 1": "deployment.more must be a plain value",
-    "[deployment]\ntp = 9223372036854775808": "deployment.tp is beyond 64 bits",
-    "[deployment]\nhbm_gbps = nan": "deployment.hbm_gbps must be a finite number",
-    "[logs]\ntime_format = 7": "logs.time_format must be a text",
-    "nvtx = 1": "nvtx must be a table",
-    '[nvtx]\na = "("': "nvtx.a is no regular expression",
-    '[nvtx]\na = "x{99999999999}"': "nvtx.a is no regular expression",
-    "[nvtx]\na = 1": "nvtx.a must be a regular expression in quotes",
-    'source = "a"': "source must be [[source]] tables",
-    "source = [1]": "source must be [[source]] tables",
-    "[[source]]\nrank = 1": "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = "1"': "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = true': "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = -1': "a [[source]] is off",
-    '[[source]]\npath = "a"\nclock_offset_ns = 1.5': "a [[source]] is off",
-    '[[source]]\npath = "a"\noffset_ns = 1': "a [[source]] is off",
-    '[[source]]\npath = "a"\n[[source]]\npath = "./a"': "two [[source]] tables tell of ./a",
-    "a = " + "[" * 5000: "is no TOML",
-}
-
-
-@pytest.mark.parametrize("text", WRONG, ids=list(WRONG.values()))
-def test_wrong_settings(tmp_path: Path, text: str) -> None:
-    """Each wrong bundle.toml has a reason of one line that names the key."""
-    with pytest.raises(BundleUnreadable) as e:
-        settings(tmp_path, text)
-    assert WRONG[text] in str(e.value)
-    assert "\n" not in str(e.value)
-
-
-def test_settings_that_are_no_text(tmp_path: Path) -> None:
-    """A bundle.toml of other bytes, or of more than a person writes, is refused."""
-    path = tmp_path / "bundle.toml"
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(BundleUnreadable, match="is no TOML"):
-        read_settings(path, "bundle.toml")
-    path.write_bytes(b"#" * (1 << 21))
-    with pytest.raises(BundleUnreadable, match="larger than 1 MiB"):
-        read_settings(path, "bundle.toml")
-
-
-def test_nearest_settings_hold(tmp_path: Path) -> None:
-    """Of several bundle.toml the one nearest the top holds; the others and unknown paths are said."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "bundle.toml").write_text('[incident]\ntitle = "deep"\n')
-    (tmp_path / "bundle.toml").write_text('[incident]\ntitle = "top"\n[[source]]\npath = "typo.jsonl"\n')
-    with open_files(tmp_path) as bundle:
-        assert bundle.settings.values == {"incident.title": "top"}
-        assert bundle.left_out == (
-            ("a/bundle.toml", "a second bundle.toml beside bundle.toml"),
-            ("typo.jsonl", "in bundle.toml but not in the bundle"),
-        )
-        assert BundleFile("bundle.toml", tmp_path / "bundle.toml") in bundle.files
-
-
-def test_source_settings_reach_the_store(tmp_path: Path) -> None:
-    """Replica, rank and clock offset of bundle.toml hold: times come onto the bundle's clock."""
-    place = tmp_path / "b"
-    place.mkdir()
-    (place / "r.jsonl").write_text(
-        '{"record":"s","req_id":"q","step":0,"ts_ns":1000}\n{"record":"s","req_id":"q","step":1,"ts_ns":9223372036854775807}\n'
-        '{"record":"x","req_id":"q","admitted_ns":900}\n'
-    )
-    (place / "bundle.toml").write_text('[[source]]\npath = "r.jsonl"\nreplica = "b"\nrank = 5\nclock_offset_ns = 50\n')
-    store = tmp_path / "s.duckdb"
-    ingest(place, store)
-    steps = rows(store, "FROM s_records SELECT replica, rank, ts_ns ORDER BY step")
-    assert steps == [("b", None, 1050), ("b", None, None)]
-    assert rows(store, "FROM x_records SELECT replica, admitted_ns") == [("b", 950)]
-    source = "FROM sources SELECT rank, rank_from, replica_from, first_ns, last_ns WHERE kind = 'records'"
-    assert rows(store, source) == [(5, "bundle.toml", "bundle.toml", 950, 1050)]

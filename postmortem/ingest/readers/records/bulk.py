@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 PREFIXES = (b'{"record":"s"', b'{"record": "s"')
 # With one of these in it a block is not told by counting quotes and colons, has nulls, or has lists,
 # of which polars would make texts.
-NOT_PLAIN = (b"\\", b"null", b" :", b"\t:", b"\r:", b"[")
+NOT_PLAIN = (b"\\", b"[", b"null")
+SPACED = (b" :", b"\t:", b"\r:")  # looked for only where some colon does not follow a quote
 
 _SCHEMA = arrow_schema("s")
 
@@ -42,7 +43,11 @@ def bulk(block: bytes) -> pl.DataFrame | None:
         return None
     lines = block.count(b"\n")
     # A raw line break in a JSON text is an error, so "}\n{" lies between records and nowhere else.
-    if block.count(b"}\n" + prefix) != lines - 1 or block.count(b"{") != lines or any(sign in block for sign in NOT_PLAIN):
+    if (
+        block.count(b"}\n" + prefix) != lines - 1
+        or block.count(b"{") != lines
+        or any(sign in block for sign in NOT_PLAIN)
+    ):
         return None
     characters = np.frombuffer(block, np.uint8)
     if len(block) > MAX_LINE and np.diff(np.flatnonzero(characters == 10), prepend=-1).max() > MAX_LINE:
@@ -51,7 +56,10 @@ def bulk(block: bytes) -> pl.DataFrame | None:
     if frame is None or frame.height != lines:
         return None
     quotes = characters == ord('"')
-    keys = int(np.count_nonzero(quotes[:-1] & (characters[1:] == ord(":"))))
+    colons = characters == ord(":")
+    keys = int(np.count_nonzero(quotes[:-1] & colons[1:]))
+    if keys != np.count_nonzero(colons) and any(sign in block for sign in SPACED):
+        return None
     filled = {name: frame.height - frame[name].null_count() for name in frame.columns}
     texts = sum(n for name, n in filled.items() if frame.schema[name].is_(frame.schema["record"]))
     cells = sum(filled.values())

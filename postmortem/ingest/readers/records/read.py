@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS = 20_000  # records a batch on the careful way: some 10 MB of Python objects
+AHEAD = 2  # blocks parsed at a time: polars and numpy let other threads run, the counting of bytes does not
 BULK_ROWS = 120_000  # records a batch on the fast way: some 40 MB of columns
 TEXT = 200  # characters kept of a reject, as the contract says
 # What a record that does not fit raises: malformed, another type, bad UTF-8, nested beyond measure.
@@ -128,15 +130,15 @@ def _parsed(source: Source, fast: bool) -> Iterator[tuple[bytes | Damage, pl.Dat
         for block in blocks(source):
             yield block, None
         return
-    with ThreadPoolExecutor(1, "records") as thread:
-        waiting = None
+    with ThreadPoolExecutor(AHEAD, "records") as threads:
+        waiting: deque[tuple[bytes | Damage, Future[pl.DataFrame | None]]] = deque()
         for block in blocks(source):
-            coming = block, thread.submit(bulk, block if isinstance(block, bytes) else b"")
-            if waiting:
-                yield waiting[0], waiting[1].result()
-            waiting = coming
-        if waiting:
-            yield waiting[0], waiting[1].result()
+            waiting.append((block, threads.submit(bulk, block if isinstance(block, bytes) else b"")))
+            if len(waiting) > AHEAD:
+                first, frame = waiting.popleft()
+                yield first, frame.result()
+        for first, frame in waiting:
+            yield first, frame.result()
 
 
 def _reason(e: BaseException) -> str:
