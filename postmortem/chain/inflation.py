@@ -1,0 +1,92 @@
+"""A part of the iteration (collectives, transfers, compute) that took longer than when calm, and what it explains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from postmortem.analyses.counterfactual import share_removed
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.base.units import with_unit
+from postmortem.chain.grade import HALF, grade
+from postmortem.chain.kind import Found, Outcome, RuledOut
+from postmortem.chain.model import Link
+from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postmortem.chain.case import Case
+    from postmortem.chain.upstream import Upstream
+
+
+def inflated(
+    case: Case,
+    effect: Link,
+    up: Upstream,
+    *,
+    kind: str,
+    part: str,
+    part_ms: NDArray[np.float64],
+    summary: str,
+    queries: tuple[str, ...],
+    rank: int | None = None,
+    facts: dict[str, Any] | None = None,
+) -> Outcome:
+    """The part's time in the stretched iterations against the calm ones, and its share of the inflation.
+
+    ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
+    where the part took its calm time, or where even the interval of its share stays below half.
+    """
+    if up.found is None or not up.significant:
+        took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
+        return RuledOut(f"iterations before {effect.iteration} {took}: within chance")
+    now, calm = part_ms[up.found.now], part_ms[up.found.calm]
+    ratio, low, high = median_effect(now, calm, "ratio")
+    longer = with_unit(ratio, "ratio")
+    if not low > 1:
+        return RuledOut(f"{part} took {longer} of its calm time; iterations {with_unit(up.found.ratio[0], 'ratio')}")
+    total = up.total_ms[up.found.now]
+    without = total - np.maximum(0, now - np.median(calm))
+    share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
+    if share_high < HALF:
+        return RuledOut(f"{part} took {longer} of its calm time: {100 * share:.0f} % of the iterations' inflation")
+    window = up.window
+    tests = (
+        order(window.first, effect.iteration),
+        size(ratio, low, high, "ratio", 1),
+        specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
+        mechanism(
+            window.stop == effect.iteration,
+            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}",
+        ),
+        counterfactual(share, share_low, share_high, f"with {part} at its calm median, of the iterations' inflation"),
+    )
+    start, end = case.times_of(window)
+    link = Link(
+        kind=kind,
+        summary=summary.format(ratio=longer, n=up.found.now.size),
+        grade=grade(tests),
+        replica=case.replica,
+        rank=rank,
+        start_ns=start,
+        end_ns=end,
+        iteration=window.first,
+        value=float(np.median(now)),
+        baseline=float(np.median(calm)),
+        unit="ms",
+        p_value=up.found.change.p_value,
+        tests=tests,
+        evidence=tuple(case.evidence(query, replica=case.replica) for query in queries),
+        facts={
+            "ratio": ratio,
+            "share": share,
+            "excess_ms": float(np.median(now) - np.median(calm)),
+            "window": [window.first, window.stop],
+            "calm": up.calm_window,
+            "times_from": up.source,
+            **(facts or {}),
+        },
+    )
+    return Found(link, share)
