@@ -41,7 +41,9 @@ def bulk(block: bytes) -> pl.DataFrame | None:
     prefix = next((p for p in PREFIXES if block.startswith(p)), None)
     if prefix is None or not block.endswith(b"}\n"):
         return None
-    lines = block.count(b"\n")
+    characters = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(characters == ord("\n"))
+    lines = len(ends)
     # A raw line break in a JSON text is an error, so "}\n{" lies between records and nowhere else.
     if (
         block.count(b"}\n" + prefix) != lines - 1
@@ -49,8 +51,7 @@ def bulk(block: bytes) -> pl.DataFrame | None:
         or any(sign in block for sign in NOT_PLAIN)
     ):
         return None
-    characters = np.frombuffer(block, np.uint8)
-    if len(block) > MAX_LINE and np.diff(np.flatnonzero(characters == 10), prepend=-1).max() > MAX_LINE:
+    if np.diff(ends, prepend=-1).max() > MAX_LINE:
         return None
     frame = _parsed(block)
     if frame is None or frame.height != lines:
@@ -76,8 +77,9 @@ def _parsed(block: bytes) -> pl.DataFrame | None:
     schema = {"record": pl.String()} | {
         f.name: types[str(f.type)]() for f in _SCHEMA if f.name not in {"line", "extra"}
     }
+    first = block[: block.index(b"\n")]
     for name in TACTICS:
-        value = block.partition(b'"%s":' % name.encode())[2][:2].lstrip()
+        value = first.partition(b'"%s":' % name.encode())[2][:2].lstrip()
         if value and not value.startswith(b'"'):
             schema[name] = pl.Int64()
     try:
