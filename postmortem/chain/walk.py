@@ -114,9 +114,10 @@ def _without(bundle: str, req_id: str, reference: str | None, verdict: Verdict, 
     )  # fmt: skip
 
 
-def _rank(found: Found) -> tuple[int, float]:
-    """Best first: by grade, then by how much of the effect goes with it."""
-    return _ORDER.index(found.link.grade), -(found.share if found.share is not None else 0.0)
+def _rank(found: Found) -> tuple[int, float, int]:
+    """Best first: by grade, by how much of the effect goes with it (in whole percent), then the later to begin."""
+    share = 0.0 if found.share is None else min(1.0, found.share)
+    return _ORDER.index(found.link.grade), -round(share, 2), -(found.link.iteration or 0)
 
 
 def _nearest(found: list[Found]) -> list[Found]:

@@ -76,7 +76,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         p_value=tests[2].figure,
         tests=tests,
         evidence=(case.evidence("iterations", replica=case.replica),),
-        facts={"direction": direction, "tactic": calm, "stop": numbers[began]},
+        facts={"direction": direction, "before": before, "after": after, "tactic": calm, "stop": numbers[began]},
     )
     return Found(link, stays)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from postmortem.analyses.stats.fisher import fisher_greater
-from postmortem.chain.grade import grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity
@@ -40,6 +41,12 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut(
             f"isolation became {modes[at]} at iteration {numbers[at]}, where the batch stayed at {sizes[at]}"
         )
+    under = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at]]
+    without = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at - 1]]
+    change = effect.facts["before"] - effect.facts["after"]
+    share = max(0.0, min(1.0, (float(np.median(without)) - float(np.median(under))) / change)) if change else 0.0
+    medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} under {modes[at]}"
+    said = f"the median batch is {medians}: {100 * share:.0f} % of the change"
     tests = (
         order(numbers[at], effect.facts["stop"]),
         Test(
@@ -51,6 +58,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         ),
         specificity(p_value, f"{both} of {len(switched)} changes of isolation fall on a change of batch"),
         mechanism(numbers[at] == effect.facts["stop"], f"isolation became {modes[at]} in iteration {numbers[at]}"),
+        Test("counterfactual", share >= HALF, said, share, "share"),
     )
     link = Link(
         kind=KIND.name,
@@ -67,7 +75,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         tests=tests,
         evidence=(case.evidence("iterations", replica=case.replica),),
     )
-    return Found(link)
+    return Found(link, share)
 
 
 KIND = Kind(
