@@ -22,6 +22,7 @@ CALM, OTHER = "tile32", "tile16"
 class Trace:
     """One replica's run: ``extra_ms[iteration]`` is added to ``late_rank``'s compute.
 
+    ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
     ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
     whose token changes at the given step.
     """
@@ -37,6 +38,7 @@ class Trace:
     extra_ms: dict[int, float] = field(default_factory=dict)
     all_extra_ms: dict[int, float] = field(default_factory=dict)
     transfer_extra_ms: dict[int, float] = field(default_factory=dict)
+    leaves_late_ms: dict[int, float] = field(default_factory=dict)
     rank_fields: dict[int, dict[str, Any]] = field(default_factory=dict)
     batch: dict[int, int] = field(default_factory=dict)
     full_batch: int = 24
@@ -89,7 +91,9 @@ class Trace:
             for rank in range(self.ranks):
                 own = {"dequant_cycles": 0, "recompute_tokens": 0, **self.rank_fields.get(rank, {})}
                 own = {k: v(i) if callable(v) else v for k, v in own.items()}
-                own |= {"gpu_ms": total, "comm_ms": float(transfer + wait[rank]), "sync_ms": float(wait[rank])}
+                leaving = self.leaves_late_ms.get(i, 0.0) if rank == self.late_rank else 0.0
+                comm = float(transfer + wait[rank] + leaving)
+                own |= {"gpu_ms": total + leaving, "comm_ms": comm, "sync_ms": float(wait[rank])}
                 out.append({"record": "s", "rank": rank, **shared, **own})
             for r in range(self.requests):
                 token = 100 + (i * 7 + r) % 50

@@ -37,7 +37,8 @@ def inflated(
     """The part's time in the stretched iterations against the calm ones, and its share of the inflation.
 
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
-    where the part took its calm time, or where even the interval of its share stays below half.
+    where the part took its calm time, where its share may as well be nothing, or where even the
+    interval of its share stays below half.
     """
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
@@ -50,8 +51,11 @@ def inflated(
     total = up.total_ms[up.found.now]
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
-    if share_high < HALF:
-        return RuledOut(f"{part} took {longer} of its calm time: {100 * share:.0f} % of the iterations' inflation")
+    if share_high < HALF or not share_low > 0:
+        part_of = (
+            f"{100 * share:.0f} % of the iterations' inflation ({100 * share_low:.0f} to {100 * share_high:.0f} %)"
+        )
+        return RuledOut(f"{part} took {longer} of its calm time: {part_of}")
     window = up.window
     tests = (
         order(window.first, effect.iteration),

@@ -106,6 +106,13 @@ def test_slow_fabric_is_no_straggler(tmp_path: Path, opened: Opener) -> None:
     assert (chain.root_cause.kind, chain.root_cause.rank) == ("fabric_congestion", None)
 
 
+def test_one_rank_that_leaves_late_is_no_slow_fabric(tmp_path: Path, opened: Opener) -> None:
+    """A rank that loses its core inside a collective leaves late by itself: the fabric is not blamed."""
+    calm, late = straggler(extra_ms={}, rank_fields={}, leaves_late_ms=dict.fromkeys(range(70, 100), 5.0))
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert chain.root_cause is None
+
+
 @pytest.mark.parametrize(
     ("taken", "first"),
     [
