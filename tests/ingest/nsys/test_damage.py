@@ -31,10 +31,12 @@ def outcome(path) -> tuple[str, int, set[str]]:
             elif isinstance(item, Reject):
                 assert item.reason
     except SourceUnreadable as e:
-        assert e.reason
-        assert "\n" not in str(e)
-        return "refused", 0, codes
-    return "read", rows, codes
+        refused = e
+    else:
+        return "read", rows, codes
+    assert refused.reason
+    assert "\n" not in str(refused)
+    return "refused", 0, codes
 
 
 def test_truncated_at_every_64th(tmp_path):

@@ -43,7 +43,8 @@ def test_recognised_by_content(path):
 def test_other_csv_is_not_claimed(tmp_path):
     """A table with a column Kernel Name but no metric, as nsys prints, is left to others."""
     path = tmp_path / "kern.csv"
-    for text in ("Time (%),Total Time (ns),Kernel Name\n1,2,gemm\n", "ID,Kernel Name\n1,gemm\n", "hello Kernel Name\n", ""):
+    theirs = "Time (%),Total Time (ns),Kernel Name\n1,2,gemm\n"
+    for text in (theirs, "ID,Kernel Name\n1,gemm\n", "hello Kernel Name\n", ""):
         path.write_text(text)
         assert ncu.READER.sniff(Head(path.name, path.read_bytes(), path)) == 0
 
@@ -100,7 +101,8 @@ def test_an_overlong_line_is_one_reject(tmp_path, monkeypatch):
     """A line beyond the limit is one reject, and the next line is read."""
     monkeypatch.setattr(ncu, "LINE_BYTES", 64)
     path = tmp_path / "long.csv"
-    path.write_text('"ID","Kernel Name","Metric Name","Metric Value"\n"0","k","m__a","' + "9" * 300 + '"\n"0","k","m__b","5"\n')
+    header = '"ID","Kernel Name","Metric Name","Metric Value"\n'
+    path.write_text(f'{header}"0","k","m__a","{"9" * 300}"\n"0","k","m__b","5"\n')
     _, metrics, rejects, _, facts = read(path)
     assert [m["metric"] for m in metrics] == ["m__b"]
     assert [r.place for r in rejects] == [2]

@@ -37,6 +37,13 @@ CALLS = st.lists(st.tuples(THREADS, SPAN, st.integers(0, 3), SPAN), max_size=12)
 INCIDENTS = st.lists(st.tuples(RANGES, CALLS), min_size=1, max_size=6)  # each a source of one store
 
 
+INTO_NVTX = """INSERT INTO nvtx_events
+    (source_id, event_id, global_tid, end_global_tid, start_ns, end_ns, style, text, never_popped)
+    VALUES (?, ?, ?, ?, ?, ?, 'PushPop', 'r', false)"""
+INTO_API = "INSERT INTO cuda_api (source_id, start_ns, end_ns, correlation_id, global_tid) VALUES (?, ?, ?, ?, ?)"
+INTO_KERNELS = "INSERT INTO kernels (source_id, start_ns, end_ns, correlation_id, global_pid) VALUES (?, ?, ?, ?, ?)"
+
+
 def brute_force(ranges, calls) -> list[tuple]:
     """Every range against every call of its thread."""
     rows = []
@@ -74,12 +81,7 @@ def test_equals_brute_force(tmp_path_factory, incidents):
                 "VALUES (?, ?, 'nsys_sqlite', 0, 0, 0, 0, 0)",
                 [source, f"{source}.sqlite"],
             )
-        for sql, rows in (
-            ("INSERT INTO nvtx_events (source_id, event_id, global_tid, end_global_tid, start_ns, end_ns, style, text, "
-             "never_popped) VALUES (?, ?, ?, ?, ?, ?, 'PushPop', 'r', false)", nvtx),
-            ("INSERT INTO cuda_api (source_id, start_ns, end_ns, correlation_id, global_tid) VALUES (?, ?, ?, ?, ?)", api),
-            ("INSERT INTO kernels (source_id, start_ns, end_ns, correlation_id, global_pid) VALUES (?, ?, ?, ?, ?)", kernels),
-        ):  # fmt: skip
+        for sql, rows in ((INTO_NVTX, nvtx), (INTO_API, api), (INTO_KERNELS, kernels)):
             if rows:
                 writer.con.executemany(sql, rows)
         writer.con.execute("COMMIT")

@@ -41,8 +41,8 @@ def facts(loaded) -> Facts:
 
 def test_other_sqlite_files_are_not_claimed(tmp_path):
     """A SQLite file without the tables of an export, and nvprof's with its StringTable, are left to others."""
-    for tables in (["CREATE TABLE notes (id INTEGER)"],
-                   ["CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (start INTEGER)", "CREATE TABLE StringTable (id INTEGER)"]):
+    nvprof = ["CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (start INTEGER)", "CREATE TABLE StringTable (id INTEGER)"]
+    for tables in (["CREATE TABLE notes (id INTEGER)"], nvprof):
         path = tmp_path / f"{len(tables)}.sqlite"
         con = sqlite3.connect(path)
         for table in tables:
@@ -126,7 +126,8 @@ def test_a_record_of_another_type_is_a_reject_and_no_other(export):
 def test_impossible_times_are_rejects(export):
     """An end before its start, or a time that sums could not hold, is refused by name."""
     loaded = export(
-        StringIds=STRINGS, CUPTI_ACTIVITY_KIND_KERNEL=[kernel(10, 20), kernel(30, 20), kernel(-(2**63), 5), kernel(-5, 2)]
+        StringIds=STRINGS,
+        CUPTI_ACTIVITY_KIND_KERNEL=[kernel(10, 20), kernel(30, 20), kernel(-(2**63), 5), kernel(-5, 2)],
     )
     assert loaded.rows("SELECT start_ns FROM kernels ORDER BY 1") == [(-5,), (10,)]
     assert [(r.place, r.reason) for r in rejects(loaded)] == [
@@ -292,7 +293,8 @@ def test_metrics_of_both_encodings(export):
             {"timestamp": 10, "typeId": gpu1, "metricId": 9, "value": 1},
         ],
         GENERIC_EVENT_TYPES=[
-            {"typeId": 258, "sourceId": 1, "data": '{"Name": "GPU Metrics"}'}, {"typeId": 1, "sourceId": 2, "data": "{}"},
+            {"typeId": 258, "sourceId": 1, "data": '{"Name": "GPU Metrics"}'},
+            {"typeId": 1, "sourceId": 2, "data": "{}"},
         ],
         GENERIC_EVENTS=[
             {"rawTimestamp": 77, "timestamp": 20, "typeId": 258, "data": '{"SM Active": "55", "SM Issue": "5"}'},
@@ -347,7 +349,8 @@ def test_cuda_ordinals_are_mapped_to_gpus(export):
     """TARGET_INFO_CUDA_DEVICE tells it by process; without it, cuDevice of TARGET_INFO_GPU."""
     gpus = [{"vmId": 0, "id": 7, "name": "g", "cuDevice": 5}, {"vmId": 0, "id": 0, "name": "g", "cuDevice": 3}]
     loaded = export(TARGET_INFO_GPU=gpus)
-    assert sorted(loaded.rows("SELECT pid, device_id, gpu_id FROM gpu_devices"), key=str) == [(None, 3, 0), (None, 5, 7)]
+    found = loaded.rows("SELECT pid, device_id, gpu_id FROM gpu_devices ORDER BY device_id")
+    assert found == [(None, 3, 0), (None, 5, 7)]
 
 
 def test_cuda_ordinals_by_process_come_first(export):

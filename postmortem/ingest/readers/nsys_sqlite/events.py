@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,8 @@ from postmortem.ingest.reader import Batch
 from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.rows import Column, Kind, Ledger, checked_times, rows
 from postmortem.ingest.readers.nsys_sqlite.strings import Strings
+
+GROUP_ROWS = 4 * 122_880  # four row groups of DuckDB: some 100 MB of kernels
 
 # The exporter's ENUM_ tables may be absent (lazy) and their labels change; the ids do not.
 DIRECTIONS = {
@@ -162,7 +164,7 @@ class Seen:
 
     first_ns: int | None = None
     last_ns: int | None = None
-    gpu_processes: set[int] | None = None
+    gpu_processes: set[int] = field(default_factory=set)
     kernels_of_graphs: bool = False
     graph_launch_calls: int = 0
 
@@ -177,17 +179,37 @@ class Seen:
 
 
 def read(db: Database, table: EventTable, strings: Strings, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
-    """Batches of one table."""
+    """Batches of one table; columns that the export lacks are left out."""
     wanted: dict[str, Column] = {}
-    for f in table.fields:
+    fields = [f for f in table.fields if f.required or f.export in db.tables.get(table.export, ())]
+    for f in fields:
         wanted.setdefault(f.export, Column(f.export, f.kind, f.required))
     for batch in rows(db, table.export, tuple(wanted.values()), ledger):
         batch = checked_times(table.export, batch, "start", "end", ledger)
-        columns = {f.store: _turned(batch.column(f.export), f, strings) for f in table.fields}
+        columns = {f.store: _turned(batch.column(f.export), f, strings) for f in fields}
         if table.store == "profiler_overhead":
             columns["recorded_in"] = pa.array([table.export] * batch.num_rows, pa.string())
         _look(table.store, columns, seen)
         yield Batch(table.store, pa.table(columns))
+
+
+def grouped(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Fewer, larger batches of the same rows: the store compresses large ones on all cores."""
+    held: list[Batch] = []
+    for batch in batches:
+        if held and (held[0].table, held[0].rows.schema) != (batch.table, batch.rows.schema):
+            yield _one(held)
+            held = []
+        held.append(batch)
+        if sum(b.rows.num_rows for b in held) >= GROUP_ROWS:
+            yield _one(held)
+            held = []
+    if held:
+        yield _one(held)
+
+
+def _one(batches: list[Batch]) -> Batch:
+    return Batch(batches[0].table, pa.concat_tables([b.rows for b in batches]).unify_dictionaries())
 
 
 def _turned(values: pa.Array, f: Field, strings: Strings) -> pa.Array:
@@ -218,11 +240,12 @@ def labelled(ids: pa.Array, labels: dict[int, str]) -> pa.Array:
 def _look(store: str, columns: dict[str, pa.Array], seen: Seen) -> None:
     seen.span(columns["start_ns"], columns["end_ns"])
     if store in {"kernels", "graph_launches"}:
-        processes = {p for p in pc.unique(columns["global_pid"]).to_pylist() if p is not None}
-        seen.gpu_processes = (seen.gpu_processes or set()) | processes
-    if store == "kernels" and columns["graph_node_id"].null_count < len(columns["graph_node_id"]):
-        seen.kernels_of_graphs = True
-    if store == "cuda_api":
+        processes = pc.unique(columns["global_pid"]).to_pylist() if "global_pid" in columns else []
+        seen.gpu_processes |= {p for p in processes if p is not None}
+    if store == "kernels" and "graph_node_id" in columns:
+        nodes = columns["graph_node_id"]
+        seen.kernels_of_graphs |= nodes.null_count < len(nodes)
+    if store == "cuda_api" and "name" in columns:
         names = columns["name"]
         plain = names.dictionary if pa.types.is_dictionary(names.type) else names
         hits = pc.fill_null(pc.match_substring_regex(plain, "^cu(?:da)?GraphLaunch"), fill_value=False)

@@ -153,7 +153,7 @@ def _tables(con: sqlite3.Connection) -> tuple[dict[str, tuple[str, ...]], set[st
             continue
         name, sql = raw_name.decode("utf-8", "replace"), raw_sql.decode("utf-8", "replace")
         try:
-            columns = con.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
+            columns = con.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1", (name,)).fetchall()
         except DAMAGE:  # one damaged definition; the others may be sound
             continue
         tables[name] = tuple(c[0].decode("utf-8", "replace") for c in columns)

@@ -87,9 +87,7 @@ def _generic(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
     for batch in rows(db, "GENERIC_EVENTS", columns, ledger):
         batch = batch.filter(pc.is_in(batch.column("typeId"), pa.array(sorted(metric_types), pa.int64())))
         time = pc.coalesce(batch.column("timestamp"), batch.column("rawTimestamp"))
-        batch = checked_times(
-            "GENERIC_EVENTS", batch.set_column(1, "timestamp", time), "timestamp", None, ledger
-        )
+        batch = checked_times("GENERIC_EVENTS", batch.set_column(1, "timestamp", time), "timestamp", None, ledger)
         out: dict[str, list[object]] = {"gpu_id": [], "metric": [], "t_ns": [], "value": []}
         for row in batch.to_pylist():
             for metric, value in _object(row["_rowid"], row["data"], ledger).items():

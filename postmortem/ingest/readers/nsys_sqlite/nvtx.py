@@ -104,8 +104,9 @@ def names(db: Database, strings: Strings, keep_environment: bool) -> Names:
         return found
     for batch in rows(db, TABLE, _COLUMNS, Ledger(), where):
         texts = _texts(batch, strings, keep_environment)
-        for row, text in zip(batch.select(["eventType", "globalTid", "domainId", "category"]).to_pylist(),
-                             texts.to_pylist(), strict=True):
+        for row, text in zip(
+            batch.select(["eventType", "globalTid", "domainId", "category"]).to_pylist(), texts.to_pylist(), strict=True
+        ):
             tid, domain = row["globalTid"] or 0, row["domainId"] or 0
             pid = tid & ~TID_BITS
             if row["eventType"] == DOMAIN_CREATE:
@@ -203,9 +204,7 @@ def _named(col: Mapping[str, pa.Array], known: Names) -> tuple[pa.Array, pa.Arra
     return pa.array(domains, pa.string()), pa.array(categories, pa.string())
 
 
-def _told(
-    texts: pa.Array, domains: pa.Array, others: Patterns, nvtx: NvtxSeen
-) -> tuple[pa.Array, pa.Array]:
+def _told(texts: pa.Array, domains: pa.Array, others: Patterns, nvtx: NvtxSeen) -> tuple[pa.Array, pa.Array]:
     """kind and keys of each row; each distinct text is parsed once."""
     own = pc.fill_null(pc.equal(domains, OWN_DOMAIN), fill_value=False)
     if not others and not pc.any(own).as_py():

@@ -119,7 +119,8 @@ def plan(db: Database, table: str, columns: Sequence[tuple[str, str]]) -> Plan |
     """How to read these (column, kind) of a table by its pages, or None where SQLite must."""
     if not db.utf8 or table in db.without_rowid:
         return None
-    row = db.con.execute("SELECT rootpage, sql FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone()
+    found = "SELECT rootpage, sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+    row = db.con.execute(found, (table,)).fetchone()
     kept = db.con.execute("SELECT name, pk, hidden FROM pragma_table_xinfo(?) ORDER BY cid", (table,)).fetchall()
     # An INTEGER PRIMARY KEY is the rowid itself, stored as NULL; a generated column may not be stored.
     if row is None or any(pk or hidden for _, pk, hidden in kept) or re.search(rb"\bGENERATED\b", row[1], re.I):
@@ -174,6 +175,7 @@ def _records(data: Bytes, at: Ints, length: Ints, stored: int, wanted: Sequence[
     kinds = dict(wanted)
     found: dict[int, pa.Array] = {}
     for column in range(stored):
+        types: npt.NDArray[np.integer]
         if simple:
             types = data[place + column]
             if types.max() >= 0x80:
@@ -199,9 +201,10 @@ def _records(data: Bytes, at: Ints, length: Ints, stored: int, wanted: Sequence[
 
 def _widths(types: npt.NDArray[np.integer], same: int | None) -> Ints | np.int64:
     if same is not None:
-        return _WIDTH[same] if same < _TEXT else np.int64((same - _TEXT) >> 1)
+        return np.int64(_WIDTH[same] if same < _TEXT else (same - _TEXT) >> 1)
     if int(types.max()) < _TEXT:
-        return _WIDTH[types]
+        narrow: Ints = _WIDTH[types]
+        return narrow
     wide = types.astype(np.int64)
     return np.where(wide < _TEXT, _WIDTH[np.minimum(wide, 9)], (wide - _TEXT) >> 1)
 
@@ -224,9 +227,7 @@ def _column(
     return pa.array(reals, mask=absent if absent is not None and absent.any() else None)
 
 
-def _integers(
-    data: Bytes, at: Ints, types: npt.NDArray[np.integer], same: int | None, width: Ints | np.int64
-) -> Ints:
+def _integers(data: Bytes, at: Ints, types: npt.NDArray[np.integer], same: int | None, width: Ints | np.int64) -> Ints:
     """Big-endian numbers of 0 to 8 bytes: the eight bytes that end with the value, shifted down."""
     if same in {_ZERO, _ONE}:
         return np.full(len(at), int(same == _ONE), np.int64)

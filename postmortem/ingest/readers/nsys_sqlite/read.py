@@ -65,13 +65,13 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
         if batch.table == "diagnostics":
             yield from notes.of_diagnostics(batch)
     for table in events.TABLES:
-        for batch in events.read(db, table, strings, ledger, seen):
+        for batch in events.grouped(events.read(db, table, strings, ledger, seen)):
             yield batch
             yield from ledger.take()
     for batch in nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen):
         yield batch
         yield from ledger.take()
-    for batch in metrics.read(db, ledger, seen):
+    for batch in events.grouped(metrics.read(db, ledger, seen)):
         yield batch
         yield from ledger.take()
     yield from ledger.take()
@@ -97,7 +97,7 @@ def _facts(about: session.Session, seen: events.Seen) -> Iterator[Item]:
     rank = None
     if found := about.ranks():
         variable, ranks = found
-        processes = len(seen.gpu_processes or ())
+        processes = len(seen.gpu_processes)
         if len(ranks) == 1 and processes <= 1:
             rank = next(iter(ranks))
         else:

@@ -154,9 +154,7 @@ def _batch(
 ) -> pa.RecordBatch:
     by_column = list(zip(*raw, strict=True))
     try:
-        arrays = {
-            c.name: _array(values, c.kind) for c, values in zip(present, by_column[1:], strict=True)
-        }
+        arrays = {c.name: _array(values, c.kind) for c, values in zip(present, by_column[1:], strict=True)}
         ids = pa.array(by_column[0], pa.int64())
     except (pa.ArrowException, TypeError, UnicodeDecodeError, OverflowError):
         good = []
