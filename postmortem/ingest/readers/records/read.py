@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow as pa
 
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
@@ -155,17 +156,24 @@ def _text(record: bytes | dict[str, Any]) -> str:
 
 
 def _parquet_rows(source: Source) -> Iterator[dict[str, Any]]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(source.path) as file:
             for batch in file.iter_batches(batch_size=ROWS):
-                for row in batch.to_pylist():
+                for row in _as_text(batch).to_pylist():
                     yield {k: v for k, v in row.items() if v is not None}
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as e:
         why = (str(e).splitlines() or [type(e).__name__])[0]
         raise SourceUnreadable(source.name, f"Parquet: {why}", "copy it again") from e
+
+
+def _as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Columns of times and durations as text: no field is one, and Python holds no nanoseconds of them."""
+    for i, field in enumerate(batch.schema):
+        if pa.types.is_temporal(field.type):
+            batch = batch.set_column(i, field.name, batch.column(i).cast(pa.string()))
+    return batch
 
 
 def _nested(record: dict[str, Any]) -> dict[str, Any]:
