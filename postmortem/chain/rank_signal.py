@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signal:
-    """What rises: ``value`` is an expression over rank_state's columns, ``activity`` the NVTX kind of its ranges."""
+    """What rises: ``value`` is an expression over rank_state's columns, ``activity`` the NVTX kind of its ranges.
+
+    ``says`` is the link's sentence; it may name {rank}, {now} and {calm}.
+    """
 
     kind: str
     noun: str
+    says: str
     unit: str
     column: str
     value: pl.Expr
@@ -37,13 +41,14 @@ class Signal:
 
 
 def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
-    """The signal on the late rank against its calm iterations and against the other ranks."""
+    """The signal on the late rank against its calm iterations, beyond what it rose by on the other ranks."""
     rank, replica = late.rank, case.replica
     if rank is None:
         return RuledOut("no single rank is late: the ranks stretched alike")
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
     rows = case.frame("rank_state", replica=replica).with_columns(signal.value.cast(pl.Float64).alias("signal"))
-    mine = rows.filter((pl.col("rank") == rank) & pl.col("signal").is_not_null())
+    rows = rows.filter(pl.col("signal").is_not_null())
+    mine = rows.filter(pl.col("rank") == rank)
     if mine.is_empty():
         return Unseen(f"{signal.noun} on rank {rank}", f"{signal.column} in the s records of every rank")
     now, before = _inside(mine, window), _inside(mine, calm)
@@ -52,30 +57,29 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
             f"{signal.noun} on rank {rank} before and while it was late",
             f"{signal.column} in every iteration's s record",
         )
-    others = _inside(rows.filter((pl.col("rank") != rank) & pl.col("signal").is_not_null()), window)
     effect, low, high = median_effect(now["signal"].to_numpy(), before["signal"].to_numpy(), "difference")
     level, calm_level = float(np.median(now["signal"])), float(np.median(before["signal"]))
+    levels = f"{number(level)} {signal.unit} an iteration, {number(calm_level)} when calm"
     if not low > 0:
-        return RuledOut(
-            f"rank {rank}, {signal.noun}: {number(level)} {signal.unit} an iteration, {number(calm_level)} when calm"
-            f" (difference {number(low)} to {number(high)})"
-        )
-    elsewhere = float(np.median(others["signal"])) if others.height else None
+        return RuledOut(f"rank {rank}, {signal.noun}: {levels} (difference {number(low)} to {number(high)})")
+    peers = _peers(case, rows, rank)
+    size: Test
+    if not peers:
+        size = Test("size", True, f"{levels}; it is the only rank", effect, signal.unit, low, high)
+    elif (lead := _lead_of_peers(rows, rank, peers, window, calm)) is None:
+        size = Test("size", None, f"{levels}; not every other rank recorded its own", effect, signal.unit)
+    else:
+        beyond, low, high = median_effect(*lead, "difference")
+        said = f"{levels}; {number(beyond)} beyond what it rose by on the other ranks"
+        if not low > 0:
+            return RuledOut(f"rank {rank}, {signal.noun}: {said} ({number(low)} to {number(high)})")
+        size = Test("size", True, said, beyond, signal.unit, low, high)
     correlation, p_value = _association(case, mine, late, window, calm)
     risen = mine.filter((pl.col("signal") > calm_level) & (pl.col("iteration") >= window.first))
     first = int(risen["iteration"][0])
-    beyond = "" if elsewhere is None else f"; the other ranks {number(elsewhere)}"
     tests: tuple[Test, ...] = (
         order(first, _first_late(case, late, window, calm)),
-        Test(
-            "size",
-            True,
-            f"{number(level)} {signal.unit} an iteration against {number(calm_level)} when calm{beyond}",
-            effect,
-            signal.unit,
-            low,
-            high,
-        ),
+        size,
         specificity(
             p_value,
             f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration",
@@ -93,10 +97,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     )
     link = Link(
         kind=signal.kind,
-        summary=(
-            f"rank {rank} spent {number(level)} {signal.unit} an iteration "
-            f"on {signal.noun}, {number(calm_level)} when calm{busy}"
-        ),
+        summary=signal.says.format(rank=rank, now=number(level), calm=number(calm_level)) + busy,
         grade=grade(tests),
         replica=replica,
         rank=rank,
@@ -112,6 +113,30 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         facts={key: late.facts[key] for key in ("window", "calm", "excess_ms")},
     )
     return Found(link, share)
+
+
+def _peers(case: Case, rows: pl.DataFrame, rank: int) -> set[int]:
+    """The other ranks that ran, whether or not they recorded the signal."""
+    ran = set(rows["rank"].to_list()) | set(case.rank_times.ranks if case.rank_times else ())
+    return ran - {rank}
+
+
+def _lead_of_peers(
+    rows: pl.DataFrame, rank: int, peers: set[int], window: Window, calm: Window
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The signal beyond the other ranks' median, in the late and in the calm iterations.
+
+    None where a peer has no record in either: what it did is not known.
+    """
+    others = rows.filter(pl.col("rank") != rank)
+    for part in (window, calm):
+        if set(_inside(others, part)["rank"].to_list()) != peers:
+            return None
+    usual = others.group_by("iteration").agg(pl.col("signal").median().alias("usual"))
+    lead = rows.filter(pl.col("rank") == rank).join(usual, on="iteration").sort("iteration")
+    lead = lead.with_columns(pl.col("signal") - pl.col("usual"))
+    now, before = (_inside(lead, part)["signal"].to_numpy() for part in (window, calm))
+    return (now, before) if now.size and before.size else None
 
 
 def _inside(rows: pl.DataFrame, window: Window) -> pl.DataFrame:

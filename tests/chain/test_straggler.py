@@ -157,3 +157,33 @@ def test_lone_rank(tmp_path: Path, opened: Opener) -> None:
     assert [link.kind for link in chain.links] == ["quant_stall", "step_stretch", *WHOLE[3:]]
     assert chain.root_cause is not None
     assert chain.root_cause.rank in {0, None}
+
+
+def test_dequantisation_on_all_ranks_does_not_make_one_late(tmp_path: Path, opened: Opener) -> None:
+    """Cycles that the peers ran as well do not tell why one rank was late."""
+    busy = {"dequant_cycles": lambda i: 40 if 70 <= i < 100 else 0}
+    calm, late = straggler(ranks=4, late=2, rank_fields=dict.fromkeys(range(4), busy))
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert chain.links[0].kind == "straggler_rank"
+    assert chain.root_cause is None
+    assert any(a.kind == "quant_stall" for a in chain.alternatives)
+
+
+def test_another_text_is_another_input(tmp_path: Path, opened: Opener) -> None:
+    """Compared with a request that saw another text, the input is the finding: no plan is blamed for it."""
+    chain = opened(write_bundle(tmp_path, *straggler())).chain("b-1", vs="a-2")
+    assert chain.verdict is Verdict.DIFFERENT_INPUT
+    assert chain.flip is not None
+    assert chain.links == ()
+    assert chain.root_cause is None
+    assert "effective text" in chain.narrative
+
+
+@pytest.mark.parametrize("gone", ["effective_text_sha256", "decode_cfg_applied"])
+def test_input_that_cannot_be_proven_equal(tmp_path: Path, opened: Opener, gone: str) -> None:
+    """Where x is not recorded on both sides, nothing is called explained, and the record is named."""
+    chain = opened(write_bundle(tmp_path, *straggler(quiet=(gone,)))).chain("b-1", vs="a-1")
+    assert chain.links[-1].kind == "token_flip"
+    assert chain.links[-1].grade is Grade.CIRCUMSTANTIAL
+    assert chain.verdict is Verdict.PARTIAL
+    assert any(gone in m.record for m in chain.missing)

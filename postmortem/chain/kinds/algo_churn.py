@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from postmortem.analyses.stats.fisher import fisher_greater
-from postmortem.chain.grade import grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity
@@ -57,7 +57,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         tests += (
             Test(
                 "counterfactual",
-                kept >= 0.5 and c / same < (a / other_pairs if other_pairs else 1),
+                kept >= HALF and c / same < (a / other_pairs if other_pairs else 1),
                 said,
                 kept,
                 "share",

@@ -9,7 +9,7 @@ import polars as pl
 
 from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stretches import departure, ramp
-from postmortem.chain.grade import grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity
@@ -53,7 +53,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         ),
         Test(
             "counterfactual",
-            stays >= 0.5,
+            stays >= HALF,
             f"at batch {before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {calm}",
             stays,
             "share",

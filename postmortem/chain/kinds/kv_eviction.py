@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SIGNAL = Signal(
     "kv_eviction",
     "recomputing evicted KV blocks",
+    "rank {rank} recomputed {now} tokens of evicted KV blocks an iteration, {calm} when calm",
     "tokens",
     "recompute_tokens",
     pl.col("recompute_tokens"),

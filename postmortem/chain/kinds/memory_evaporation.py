@@ -22,6 +22,7 @@ _ABOVE_WITHOUT = pl.col("vram_free_mb") / pl.col("kv_pool_total_mb") >= LIMIT
 SIGNAL = Signal(
     "memory_evaporation",
     "pins that took the pool below 5 %",
+    "replication and checkpoint pins of {now} MiB took rank {rank}'s KV pool below 5 % free, {calm} MiB when calm",
     "MiB pinned",
     "vram_free_mb, kv_pool_total_mb, isr_pinned_mb and ckpt_pinned_mb",
     # NULL where memory was not recorded; the pins where they alone take the pool below the limit, else 0.

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from postmortem.chain.case import Case
     from postmortem.chain.model import Link
 
-SIGNAL = Signal("quant_stall", "dequantisation", "cycles", "dequant_cycles", pl.col("dequant_cycles"), "dequant")
+SIGNAL = Signal(
+    "quant_stall",
+    "dequantisation",
+    "rank {rank} ran {now} dequantise cycles an iteration, {calm} when calm",
+    "cycles",
+    "dequant_cycles",
+    pl.col("dequant_cycles"),
+    "dequant",
+)
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:

@@ -59,7 +59,6 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
         end_ns=flip.ts_ns,
         iteration=flip.iteration,
         value=margin,
-        baseline=float(widest) if isinstance(widest, float) else None,
         unit="logits",
         tests=tuple(tests),
         evidence=(

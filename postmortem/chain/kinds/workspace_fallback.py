@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIGNAL = Signal(
     "workspace_fallback",
     "tactics that it fell back to for want of workspace",
+    "rank {rank} fell back to another tactic for want of workspace: {now} an iteration, {calm} when calm",
     "fallbacks",
     "algo_id, expected_algo_id and fallback_reason",
     pl.when(pl.col("fallback_reason").is_not_null())
