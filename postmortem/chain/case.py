@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from postmortem.base.window import Window
+from postmortem.chain.input import Input, compare
 from postmortem.chain.model import Evidence, Flip
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Case:
     def replica(self) -> str | None:
         """The replica that the request flipped on."""
         return self.flip.replica if self.flip else None
+
+    @cached_property
+    def input(self) -> Input:
+        """Whether the request and its reference saw the same x."""
+        rows = [self.frame("requests", req_id=r).row(0, named=True) for r in (self.req_id, self.reference) if r]
+        return compare(*rows) if len(rows) == 2 else Input(None, ())
 
     @cached_property
     def steps(self) -> pl.DataFrame:

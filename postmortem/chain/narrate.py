@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from postmortem.chain.model import Link, Verdict
 
+if TYPE_CHECKING:
+    from postmortem.chain.case import Case
 
-def narrate(req_id: str, reference: str | None, verdict: Verdict, links: list[Link]) -> str:
-    """One paragraph; every figure in it stands in a link."""
-    if verdict is Verdict.NO_REFERENCE:
+_OTHER = {"effective_text_sha256": "another effective text", "decode_key": "other decode settings"}
+
+
+def without_links(req_id: str, reference: str | None) -> str:
+    """Where there is nothing to walk back from."""
+    if reference is None:
         return f"Nothing in the bundle shows what {req_id} should have answered."
-    if verdict is Verdict.NO_DIVERGENCE:
-        return f"{req_id} gave the same tokens as {reference}, as far as both are recorded."
+    return f"{req_id} gave the same tokens as {reference}, as far as both are recorded."
+
+
+def narrate(case: Case, verdict: Verdict, links: list[Link]) -> str:
+    """One paragraph; every figure in it stands in a link."""
     said = "; ".join(link.summary for link in links)
-    text = said[:1].upper() + said[1:] + "."
+    text = said[:1].upper() + said[1:] + "." if said else "The tokens are the same, as far as both are recorded."
+    if verdict is Verdict.DIFFERENT_INPUT:
+        saw = " and ".join(_OTHER[field] for field in case.input.differs)
+        prompt = ", to another raw prompt" if case.input.same_prompt is False else ""
+        return f"{case.req_id} was not given what {case.reference} was: {saw}{prompt}. {text}"
     if verdict is Verdict.UNEXPLAINED:
         return f"{text} What led to it, the bundle does not show."
     if verdict is Verdict.PARTIAL:

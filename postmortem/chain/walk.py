@@ -12,7 +12,7 @@ from postmortem.base.rooms import rooms
 from postmortem.chain.case import Case
 from postmortem.chain.kind import Found, Kind, RuledOut, Unseen
 from postmortem.chain.model import Alternative, Chain, Flip, Grade, Link, Missing, RootCause, Verdict
-from postmortem.chain.narrate import narrate
+from postmortem.chain.narrate import narrate, without_links
 
 if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
@@ -37,20 +37,22 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     if vs is not None:
         _request(catalogue, vs)
     reference, why = _reference(catalogue, request, vs)
-    flip = _flip(catalogue, req_id, vs if vs is not None else None) if reference else None
-    case = Case(catalogue, req_id, reference, flip)
     if reference is None:
         return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
-    if flip is None:
-        return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, why)
+    flip = _flip(catalogue, req_id, reference)
+    if flip is None and vs is None and (other := _other_input(catalogue, req_id)) is not None:
+        reference, flip = other, _flip(catalogue, req_id, other)  # its replays agree: the input makes the difference
+    case = Case(catalogue, req_id, reference, flip)
+    if flip is None and case.input.same is not False:
+        return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, None)
     links, contributing, alternatives, missing = _back(case)
-    root = links[0] if kinds()[links[0].kind].role == "root" else None
-    verdict = _verdict(links, root, flip)
+    root = links[0] if links and kinds()[links[0].kind].role == "root" else None
+    verdict = _verdict(case, links, root)
     cause = _cause(root) if root else None
     return Chain(
         bundle, req_id, reference, verdict, None, flip, cause,
-        tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
-        narrate(req_id, reference, verdict, links),
+        tuple(links), tuple(contributing), tuple(alternatives), (*case.input.unknown, *missing),
+        narrate(case, verdict, links),
     )  # fmt: skip
 
 
@@ -73,9 +75,12 @@ def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) ->
     req_id = request["req_id"]
     if vs is not None:
         return vs, None
-    flips = catalogue.rows("references", req_id=req_id)
-    if flips:
-        return str(flips[0]["reference"]), None
+    replays = catalogue.rows("references", req_id=req_id)
+    if replays:
+        return str(replays[0]["reference"]), None
+    other = _other_input(catalogue, req_id)
+    if other is not None:
+        return other, None
     if request["effective_text_sha256"] is None:
         return None, Missing("whether any other request saw the same text", "x records with effective_text_sha256")
     if request["greedy"] is None:
@@ -90,8 +95,14 @@ def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) ->
     )
 
 
-def _flip(catalogue: Catalogue, req_id: str, vs: str | None) -> Flip | None:
-    rows = catalogue.rows("flips", req_id=req_id, vs=vs)
+def _other_input(catalogue: Catalogue, req_id: str) -> str | None:
+    """The request with the same raw prompt and the usual input, where this one saw another."""
+    rows = catalogue.rows("other_inputs", req_id=req_id)
+    return str(rows[0]["reference"]) if rows else None
+
+
+def _flip(catalogue: Catalogue, req_id: str, reference: str) -> Flip | None:
+    rows = catalogue.rows("flips", req_id=req_id, vs=reference)
     if not rows:
         return None
     r = rows[0]
@@ -110,7 +121,7 @@ def _flip(catalogue: Catalogue, req_id: str, vs: str | None) -> Flip | None:
 def _without(bundle: str, req_id: str, reference: str | None, verdict: Verdict, why: Missing | None) -> Chain:
     return Chain(
         bundle, req_id, reference, verdict, None, None, None, (), (), (), (why,) if why else (),
-        narrate(req_id, reference, verdict, []),
+        without_links(req_id, reference),
     )  # fmt: skip
 
 
@@ -167,10 +178,11 @@ def _cause(link: Link) -> RootCause:
     return RootCause(link.kind, link.rank, link.replica, link.start_ns, link.end_ns)
 
 
-def _verdict(links: list[Link], root: Link | None, flip: Flip) -> Verdict:
-    if any(link.facts.get("different_input") for link in links):
+def _verdict(case: Case, links: list[Link], root: Link | None) -> Verdict:
+    if case.input.same is False:
         return Verdict.DIFFERENT_INPUT
     if len(links) == 1:
         return Verdict.UNEXPLAINED
     whole = all(link.grade in {Grade.PROVEN, Grade.SUPPORTED} for link in links)
-    return Verdict.EXPLAINED if root and whole and flip.exact else Verdict.PARTIAL
+    exact = case.flip is not None and case.flip.exact
+    return Verdict.EXPLAINED if root and whole and exact else Verdict.PARTIAL

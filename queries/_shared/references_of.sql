@@ -1,5 +1,5 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
--- One row a request of a replay group that decodes greedily and has another member: its reference.
+-- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
 -- The calmest comes first: the smallest share of steps outside the regime normal; then the replica whose
 -- plan varied least (share of its steps that left its most frequent tactic); then the one whose step
 -- times spread least (p95 over median); then the member with whose tokens most agree; then the
@@ -8,7 +8,7 @@ CREATE VIEW references_of AS
 WITH members AS (
     SELECT req_id, replica, admitted_ns, effective_text_sha256, decode_key
     FROM request_keys
-    WHERE greedy AND effective_text_sha256 IS NOT NULL
+    WHERE repeatable AND effective_text_sha256 IS NOT NULL
 ), told AS (
     SELECT s.req_id, avg(CASE WHEN g.regime = 'normal' THEN 0 ELSE 1 END) FILTER (WHERE g.regime IS NOT NULL) AS strained,
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns

@@ -1,6 +1,7 @@
 -- One row a request: what must be equal for two requests to be each other's replay.
 -- decode_key holds the compared decode settings as text, numbers in one spelling; the seed counts
--- only where sampling is on. greedy is NULL where no decode configuration was recorded.
+-- only where sampling is on. greedy is NULL where no decode configuration was recorded. repeatable: the
+-- same input should give the same tokens, since it decodes greedily or with a seed.
 CREATE VIEW request_keys AS
 WITH settings AS (
     SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
@@ -12,6 +13,8 @@ WITH settings AS (
 SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
        shaping_events, truncated, trunc_reason,
        CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy,
+       CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false)
+                                      OR cfg->>'$.seed' IS NOT NULL END AS repeatable,
        CASE WHEN cfg IS NOT NULL THEN concat_ws(' ',
            'temperature=' || coalesce(CAST(temperature AS VARCHAR), '-'),
            'top_p=' || coalesce(CAST(TRY_CAST(cfg->>'$.top_p' AS DOUBLE) AS VARCHAR), '-'),

@@ -20,6 +20,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     """Steps up to the flip whose tactic differs from the reference's at the same step."""
     if effect is None or case.flip is None:
         return RuledOut("there is no flip")
+    if case.input.same is False:
+        return RuledOut("the two saw different inputs: their plans need not agree")
     known = case.steps.filter(pl.col("algo_id").is_not_null() & pl.col("algo_id_reference").is_not_null())
     if known.is_empty():
         return Unseen("which tactic ran at the flip, and which at the reference's", "algo_id in the s records of both")

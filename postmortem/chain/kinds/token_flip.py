@@ -31,7 +31,7 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     agree = f"steps 0 to {flip.step - 1} agree" if flip.step else "the first token already differs"
     tests = [
         Test("order", True, seen if flip.exact else f"{seen}, as far as recorded"),
-        mechanism(True, f"the same text and decode settings; {agree}"),
+        mechanism(None if case.input.same is None else True, f"{_input(case)}; {agree}"),
     ]
     if margin is not None and isinstance(widest, float):
         within = margin <= 2 * widest  # both candidates move, each by as much as the noise
@@ -67,6 +67,13 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
         ),
     )
     return Found(link)
+
+
+def _input(case: Case) -> str:
+    """What is known of the two inputs: to compare tokens, it must be known at all."""
+    if case.input.same is None:
+        return "whether both saw the same text and decode settings is not recorded"
+    return "the same text and decode settings" if case.input.same else "text or decode settings differ"
 
 
 KIND = Kind(

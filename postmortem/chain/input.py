@@ -1,0 +1,40 @@
+"""Did two requests see the same input? What must be equal before their plans can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from postmortem.chain.model import Missing
+
+FIELDS = {
+    "effective_text_sha256": ("whether both saw the same effective text", "effective_text_sha256"),
+    "decode_key": ("whether both were decoded with the same settings", "decode_cfg_applied"),
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """``same`` is None where it cannot be proven; ``differs`` names what is not equal, ``unknown`` what is not recorded.
+
+    ``same_prompt`` says whether at least the raw prompts are equal; None: not recorded on both sides.
+    """
+
+    same: bool | None
+    differs: tuple[str, ...]
+    unknown: tuple[Missing, ...] = ()
+    same_prompt: bool | None = None
+
+
+def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> Input:
+    """Two rows of the query ``requests``, field by field."""
+    differs, unknown = [], []
+    for field, (what, record) in FIELDS.items():
+        a, b = mine[field], theirs[field]
+        if a is None or b is None:
+            unknown.append(Missing(what, f"{record} in the x records of both"))
+        elif a != b:
+            differs.append(field)
+    raw = [row["raw_prompt_sha256"] for row in (mine, theirs)]
+    same = False if differs else None if unknown else True
+    return Input(same, tuple(differs), tuple(unknown), None if None in raw else raw[0] == raw[1])
