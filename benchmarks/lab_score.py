@@ -1,8 +1,8 @@
 """Score chains against recordings whose truth is known: ``python benchmarks/lab_score.py DIR...``
 
 Each DIR holds ``bundle/`` and ``truth.toml`` as the lab writes them. A recording of a fault counts as
-right when the most frequent root cause and rank over its proven flips are the fault's; a recording
-of ``none`` when no flip claims a root cause.
+right when the most frequent claim over its proven flips is the fault and its rank, and no flip
+claims anything else; a recording of ``none`` when no flip claims a root cause.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ def score(folder: Path) -> tuple[str, bool]:
         claims = Counter((c.root_cause.kind, c.root_cause.rank) if c.root_cause else None for c in chains)
         late = Counter(link.rank for c in chains for link in c.links if link.kind == "straggler_rank")
         verdicts = Counter(str(c.verdict) for c in chains)
-        steps = sum(
-            c.flip is not None and c.flip.step == f["step"] for c, f in zip(chains, truth.get("flip", []), strict=False)
-        )
+        step_of = {f["req_id"]: f["step"] for f in truth.get("flip", [])}
+        steps = sum(c.flip is not None and c.flip.step == step_of.get(c.req_id) for c in chains)
     best = claims.most_common(1)[0][0] if claims else None
+    meant = None if fault in NAMES else (fault, rank)
+    false = sum(n for claim, n in claims.items() if claim not in {None, meant})
     if fault == "none":
-        right = not any(claims[c] for c in claims if c is not None)
+        right = not false
     elif fault in NAMES:
-        right = best is None and bool(late) and late.most_common(1)[0][0] == rank
+        right = not false and bool(late) and late.most_common(1)[0][0] == rank
     else:
-        right = best is not None and best[0] == fault and best[1] == rank
+        right = not false and best == meant
     said = {("-" if k is None else f"{k[0]}@{k[1]}"): v for k, v in claims.items()}
-    who = f"{folder.name:24} {fault:18} rank {rank!s:4} flips {len(asked):3}, flip step right {steps:3}"
+    who = f"{folder.name:24} {fault:18} rank {rank!s:4} flips {len(asked):3}, step right {steps:3}, false {false:3}"
     line = f"{who}  claims {said}  late rank {dict(late)}  {dict(verdicts)}"
     return f"{'ok ' if right else 'NO '} {line}", right
 

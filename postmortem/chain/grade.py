@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from postmortem.chain.model import Grade, Test
+from dataclasses import replace
+
+from postmortem.base.units import number
+from postmortem.chain.model import Grade, Link, Test
 
 # The customary level for one claim; p-values come corrected for how many were tried.
 ALPHA = 0.05
@@ -22,3 +25,16 @@ def grade(tests: tuple[Test, ...]) -> Grade:
     if held.get("order"):
         return Grade.CIRCUMSTANTIAL
     return Grade.MISSING
+
+
+def corrected(link: Link, tried: int) -> Link:
+    """The link's p-value after Bonferroni, for as many kinds as were tried as causes of one effect, graded again."""
+    if link.p_value is None or tried == 1:
+        return link
+    p_value = min(1.0, link.p_value * tried)
+    says = f"p = {number(p_value)} after correction for {tried} kinds tried"
+    tests = tuple(
+        replace(t, holds=p_value <= ALPHA, figure=p_value, says=f"{says}; alone {t.says}") if t.name == "specificity" else t
+        for t in link.tests
+    )
+    return replace(link, p_value=p_value, tests=tests, grade=grade(tests))

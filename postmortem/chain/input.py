@@ -15,9 +15,9 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Input:
-    """``same`` is None where it cannot be proven; ``differs`` names what is not equal, ``unknown`` what is not recorded.
+    """``same`` is None where it cannot be proven; ``same_prompt`` where the raw prompts are not recorded.
 
-    ``same_prompt`` says whether at least the raw prompts are equal; None: not recorded on both sides.
+    ``differs`` names what is not equal, ``unknown`` what is not recorded on both sides.
     """
 
     same: bool | None

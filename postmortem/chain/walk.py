@@ -10,6 +10,7 @@ import postmortem.chain.kinds as package
 from postmortem.base.errors import UnknownRequest
 from postmortem.base.rooms import rooms
 from postmortem.chain.case import Case
+from postmortem.chain.grade import corrected
 from postmortem.chain.kind import Found, Kind, RuledOut, Unseen
 from postmortem.chain.model import Alternative, Chain, Flip, Grade, Link, Missing, RootCause, Verdict
 from postmortem.chain.narrate import narrate, without_links
@@ -157,7 +158,7 @@ def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], l
                 missing.append(Missing(outcome.what, outcome.record))
         if not found:
             break
-        found = _nearest(found)
+        found = [replace(f, link=corrected(f.link, len(candidates))) for f in _nearest(found)]
         found.sort(key=_rank)
         best = found[0]
         for other in found[1:]:
