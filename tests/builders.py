@@ -37,6 +37,7 @@ class Trace:
     late_rank: int | None = None
     extra_ms: dict[int, float] = field(default_factory=dict)
     all_extra_ms: dict[int, float] = field(default_factory=dict)
+    rank_extra_ms: dict[int, dict[int, float]] = field(default_factory=dict)
     transfer_extra_ms: dict[int, float] = field(default_factory=dict)
     leaves_late_ms: dict[int, float] = field(default_factory=dict)
     rank_fields: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -83,6 +84,8 @@ class Trace:
             )
             if self.late_rank is not None:
                 compute[self.late_rank] += self.extra_ms.get(i, 0.0)
+            for rank, extra in self.rank_extra_ms.items():
+                compute[rank] += extra.get(i, 0.0)
             transfer = self.transfer_ms + self.transfer_extra_ms.get(i, 0.0) + abs(rng.normal(0, self.jitter_ms / 5))
             wait = compute.max() - compute
             total = float(compute.max() + transfer)

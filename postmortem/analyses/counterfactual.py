@@ -1,4 +1,4 @@
-"""What if: the iteration with one rank's excess taken off, the waiting of the others replayed."""
+"""What if: the iteration with some ranks' excess taken off, the waiting of the others replayed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import numpy as np
 from postmortem.analyses.stats.intervals import median_effect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
 def without_excess(
-    compute_ms: NDArray[np.float64], transfer_ms: NDArray[np.float64], column: int, calm_skew_ms: float
+    compute_ms: NDArray[np.float64], transfer_ms: NDArray[np.float64], skew_ms: Mapping[int, float]
 ) -> NDArray[np.float64]:
-    """Length of each iteration had one rank computed as long as the median of the others, ms.
+    """Length of each iteration had some ranks computed as long as the median of the others, ms.
 
     Every rank waits for the slowest, so the iteration is the slowest rank's compute plus the
-    transfer. The rank keeps its calm skew, and never gets slower than it was. Shapes (iterations,
-    ranks) → (iterations,).
+    transfer. ``skew_ms`` names the ranks' columns, each with its calm skew, which it keeps; no rank gets
+    slower than it was. Shapes (iterations, ranks) → (iterations,).
     """
-    others = np.median(np.delete(compute_ms, column, axis=1), axis=1)
+    others = np.median(np.delete(compute_ms, list(skew_ms), axis=1), axis=1)
     replayed = compute_ms.copy()
-    replayed[:, column] = np.minimum(compute_ms[:, column], others + calm_skew_ms)
+    for column, skew in skew_ms.items():
+        replayed[:, column] = np.minimum(compute_ms[:, column], others + skew)
     length: NDArray[np.float64] = replayed.max(axis=1) + np.median(transfer_ms, axis=1)
     return length
 

@@ -34,7 +34,9 @@ def corrected(link: Link, tried: int) -> Link:
     p_value = min(1.0, link.p_value * tried)
     says = f"p = {number(p_value)} after correction for {tried} kinds tried"
     tests = tuple(
-        replace(t, holds=p_value <= ALPHA, figure=p_value, says=f"{says}; alone {t.says}") if t.name == "specificity" else t
+        replace(t, holds=p_value <= ALPHA, figure=p_value, says=f"{says}; alone {t.says}")
+        if t.name == "specificity"
+        else t
         for t in link.tests
     )
     return replace(link, p_value=p_value, tests=tests, grade=grade(tests))

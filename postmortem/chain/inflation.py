@@ -9,7 +9,7 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import with_unit
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
 from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity
@@ -37,8 +37,7 @@ def inflated(
     """The part's time in the stretched iterations against the calm ones, and its share of the inflation.
 
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
-    where the part took its calm time, where its share may as well be nothing, or where even the
-    interval of its share stays below half.
+    where the part took its calm time, or where its share may as well be nothing.
     """
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
@@ -51,7 +50,7 @@ def inflated(
     total = up.total_ms[up.found.now]
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
-    if share_high < HALF or not share_low > 0:
+    if not share_low > 0:
         part_of = (
             f"{100 * share:.0f} % of the iterations' inflation ({100 * share_low:.0f} to {100 * share_high:.0f} %)"
         )

@@ -12,10 +12,22 @@ from postmortem.chain.model import Link
 
 @dataclass(frozen=True)
 class Found:
-    """The node is there. ``share`` is how much of the effect goes when it is taken out, 0 to 1; None: unknown."""
+    """The node is there. ``share`` is how much of the effect goes when it is taken out, 0 to 1; None: unknown.
+
+    ``others`` are further nodes of the same kind that are there at the same time, say a second late rank.
+    """
 
     link: Link
     share: float | None = None
+    others: tuple[Found, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """The share's 95 % interval, where the link's counterfactual test has one."""
+        for test in self.link.tests:
+            if test.name == "counterfactual" and test.low is not None and test.high is not None:
+                return test.low, test.high
+        return None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ import postmortem.chain.kinds as package
 from postmortem.base.errors import UnknownRequest
 from postmortem.base.rooms import rooms
 from postmortem.chain.case import Case
-from postmortem.chain.grade import corrected
-from postmortem.chain.kind import Found, Kind, RuledOut, Unseen
+from postmortem.chain.grade import HALF, corrected
+from postmortem.chain.kind import Found, Kind, RuledOut
 from postmortem.chain.model import Alternative, Chain, Flip, Grade, Link, Missing, RootCause, Verdict
 from postmortem.chain.narrate import narrate, without_links
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
 
 _ORDER = list(Grade)
+GOOD = {Grade.PROVEN, Grade.SUPPORTED}
 
 
 @cache
@@ -138,41 +139,93 @@ def _nearest(found: list[Found]) -> list[Found]:
     return [f for f in found if not seen & set(kinds()[f.link.kind].leads_to)]
 
 
+def _may_carry(found: Found) -> bool:
+    """Whether it may take half of the effect away: by its interval, or for all that is known."""
+    return found.range is None or found.range[1] >= HALF
+
+
+def _takes_a_share(found: Found, best: Found) -> bool:
+    """Whether it is a cause beside the best: well graded, and half of what the best one leaves goes with it."""
+    if found.link.grade not in GOOD:
+        return False
+    if found.share is None or best.share is None:
+        return True
+    left = 1 - min(1.0, best.share)
+    whole = best.range is None or best.range[1] >= 1  # the best may take all of it: nothing is left to share
+    return found.share >= (HALF if whole else HALF * left)
+
+
+@dataclass
+class _Notes:
+    """What a walk comes across beside its links."""
+
+    alternatives: list[Alternative] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+
+
+def _causes(case: Case, effect: Link | None, candidates: list[Kind], notes: _Notes) -> tuple[Found | None, list[Found]]:
+    """The strongest of the candidates that are there, and those that stand beside it; the rest into the notes."""
+    found: list[Found] = []
+    for kind in candidates:
+        outcome = kind.detect(case, effect)
+        if isinstance(outcome, Found):
+            found += [outcome, *outcome.others]
+        elif isinstance(outcome, RuledOut):
+            notes.alternatives.append(Alternative(kind.name, outcome.why))
+        else:
+            notes.missing.append(Missing(outcome.what, outcome.record))
+    found = [replace(f, link=corrected(f.link, len(candidates))) for f in _nearest(found)]
+    found.sort(key=_rank)
+    best = next(filter(_may_carry, found), None)
+    beside = []
+    for other in found:
+        if other is best:
+            continue
+        if best is not None and _takes_a_share(other, best):
+            beside.append(other)
+        else:
+            why = "seen, but weaker" if best else "seen, but too weak to carry the effect"
+            notes.alternatives.append(Alternative(other.link.kind, f"{why}: {other.link.summary}"))
+    return best, beside
+
+
 def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], list[Missing]]:
-    """Walk from the ends (kinds that lead nowhere) to a root, the strongest cause at each turn."""
-    links: list[Link] = []
+    """Walk from the ends (kinds that lead nowhere) to a root, the strongest cause at each turn.
+
+    What stands beside it is walked back as well: the roots that it comes from contribute.
+    """
+    notes, aside = _Notes(), _Notes()
+    links, beside = _path(case, None, [k for k in kinds().values() if not k.leads_to], notes)
     contributing: list[RootCause] = []
-    alternatives: list[Alternative] = []
-    missing: list[Missing] = []
-    effect: Link | None = None
-    candidates = [k for k in kinds().values() if not k.leads_to]
+    for found in beside:
+        above, _ = _path(case, found.link, causes_of(found.link.kind), aside)
+        top = above[0] if above else found.link
+        if kinds()[top.kind].role == "root" and all(link.grade in GOOD for link in above):
+            contributing.append(_cause(top))
+    seen = {link.kind for link in links}
+    root = _cause(links[0]) if links else None
+    return (
+        links,
+        [c for c in dict.fromkeys(contributing) if c != root],
+        [a for a in dict.fromkeys(notes.alternatives) if a.kind not in seen],
+        list(dict.fromkeys(notes.missing)),
+    )
+
+
+def _path(case: Case, effect: Link | None, candidates: list[Kind], notes: _Notes) -> tuple[list[Link], list[Found]]:
+    """The links above an effect, from the first, and what was found beside them."""
+    links: list[Link] = []
+    aside: list[Found] = []
     while candidates:
-        found: list[Found] = []
-        for kind in candidates:
-            outcome = kind.detect(case, effect)
-            if isinstance(outcome, Found):
-                found.append(outcome)
-            elif isinstance(outcome, RuledOut):
-                alternatives.append(Alternative(kind.name, outcome.why))
-            elif isinstance(outcome, Unseen):
-                missing.append(Missing(outcome.what, outcome.record))
-        if not found:
+        best, beside = _causes(case, effect, candidates, notes)
+        aside += beside
+        if best is None:
             break
-        found = [replace(f, link=corrected(f.link, len(candidates))) for f in _nearest(found)]
-        found.sort(key=_rank)
-        best = found[0]
-        for other in found[1:]:
-            if kinds()[other.link.kind].role == "root" and other.link.grade in {Grade.PROVEN, Grade.SUPPORTED}:
-                contributing.append(_cause(other.link))
-            else:
-                alternatives.append(Alternative(other.link.kind, f"seen, but weaker: {other.link.summary}"))
         shown = tuple(e for e in best.link.evidence if e.rows)  # a source that is not there shows nothing
         effect = replace(best.link, evidence=shown)
         links.insert(0, effect)
         candidates = causes_of(effect.kind)
-    seen = {link.kind for link in links}
-    alternatives = [a for a in dict.fromkeys(alternatives) if a.kind not in seen]
-    return links, contributing, alternatives, list(dict.fromkeys(missing))
+    return links, aside
 
 
 def _cause(link: Link) -> RootCause:
@@ -184,6 +237,6 @@ def _verdict(case: Case, links: list[Link], root: Link | None) -> Verdict:
         return Verdict.DIFFERENT_INPUT
     if len(links) == 1:
         return Verdict.UNEXPLAINED
-    whole = all(link.grade in {Grade.PROVEN, Grade.SUPPORTED} for link in links)
+    whole = all(link.grade in GOOD for link in links)
     exact = case.flip is not None and case.flip.exact
     return Verdict.EXPLAINED if root and whole and exact else Verdict.PARTIAL

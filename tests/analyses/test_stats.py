@@ -147,11 +147,11 @@ def test_permuting_ranks_permutes_the_answer(order: list[int], seed: int) -> Non
 def test_replay_by_hand() -> None:
     """Compute 8 and 13 with 1 of transfer is 14; with the late rank at the other's 8 it is 9: 5 of 5 goes."""
     compute, transfer = np.array([[8.0, 13.0]]), np.array([[1.0, 1.0]])
-    replayed = without_excess(compute, transfer, 1, 0.0)
+    replayed = without_excess(compute, transfer, {1: 0.0})
     assert replayed.tolist() == [9.0]
     share, _, _ = share_removed(np.array([14.0] * 9), np.repeat(replayed, 9), np.array([9.0] * 9))
     assert share == 1.0
-    assert without_excess(compute, transfer, 0, 0.0).tolist() == [14.0]
+    assert without_excess(compute, transfer, {0: 0.0}).tolist() == [14.0]
 
 
 @pytest.mark.parametrize(
