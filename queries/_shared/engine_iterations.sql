@@ -21,6 +21,7 @@ WITH engine AS (
            max(ckpt_pinned_mb) AS ckpt_pinned_mb, max(dequant_cycles) AS dequant_cycles,
            mode(algo_id ORDER BY algo_id) AS algo_id, max(isolation_mode) AS isolation_mode
     FROM rank_states
+    WHERE rank IS NOT NULL
     GROUP BY replica, iteration
 )
 SELECT coalesce(e.replica, r.replica) AS replica, coalesce(e.iteration, r.iteration) AS iteration,

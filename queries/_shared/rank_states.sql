@@ -1,4 +1,5 @@
--- One row a replica, rank and iteration: that rank's own record of it (s records with a rank).
+-- One row a replica, rank and iteration: that rank's own record of it (s records with a rank). Of a replica
+-- whose ranks made no records, rank is NULL and the row is the engine's own view.
 -- Records of single requests of that rank and iteration are taken together: times and memory are the
 -- rank's, the same in each; counts of evicted blocks and recomputed tokens are added up only where
 -- no record without a request gives the rank's own figure.
@@ -14,5 +15,8 @@ SELECT replica, rank, iteration,
        min(algo_id) AS algo_id, min(expected_algo_id) AS expected_algo_id, min(fallback_reason) AS fallback_reason,
        min(precision_path) AS precision_path, max(isolation_mode) AS isolation_mode
 FROM s_records
-WHERE rank IS NOT NULL AND iteration IS NOT NULL AND replica IS NOT NULL
+WHERE iteration IS NOT NULL AND replica IS NOT NULL
+  AND (rank IS NOT NULL
+       OR replica NOT IN (FROM s_records SELECT replica
+                          WHERE rank IS NOT NULL AND iteration IS NOT NULL AND replica IS NOT NULL))
 GROUP BY replica, rank, iteration

@@ -33,7 +33,7 @@ WITH laps AS (
            CAST(round((coalesce(comm_ms, 0) - coalesce(sync_ms, 0)) * 1e6) AS BIGINT) AS comm_ns,
            CAST(round(coalesce(sync_ms, 0) * 1e6) AS BIGINT) AS sync_ns, 's records' AS source
     FROM rank_states
-    WHERE ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
+    WHERE rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
 )
 SELECT * FROM traced
 UNION ALL BY NAME
