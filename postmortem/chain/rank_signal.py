@@ -13,7 +13,7 @@ from postmortem.analyses.lateness import lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import number, with_unit
 from postmortem.base.window import Window
-from postmortem.chain.grade import grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Evidence, Link, Test
 from postmortem.chain.tests_of import counterfactual, mechanism, order, specificity
@@ -21,14 +21,14 @@ from postmortem.chain.tests_of import counterfactual, mechanism, order, specific
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postmortem.chain.case import Case, RankTimes
+    from postmortem.chain.case import Case
 
 
 @dataclass(frozen=True)
 class Signal:
     """What rises: ``value`` is an expression over rank_state's columns, ``activity`` the NVTX kind of its ranges.
 
-    ``says`` is the link's sentence; it may name {rank}, {now} and {calm}.
+    ``says`` is the link's sentence; it may name {who}, {now} and {calm}.
     """
 
     kind: str
@@ -40,28 +40,46 @@ class Signal:
     activity: str | None
 
 
+def look(case: Case, effect: Link | None, signal: Signal) -> Outcome:
+    """The signal upstream of a late rank, of a stretch, or of another precision."""
+    if effect is None:
+        return RuledOut("there is no effect")
+    if "precision" in effect.facts:
+        return at_the_plan(case, effect, signal)
+    return on_late_rank(case, effect, signal)
+
+
+def values(case: Case, signal: Signal) -> pl.DataFrame:
+    """rank_state with the signal's value as a column, where it was recorded."""
+    rows = case.frame("rank_state", replica=case.replica)
+    return rows.with_columns(signal.value.cast(pl.Float64).alias("signal")).filter(pl.col("signal").is_not_null())
+
+
 def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
-    """The signal on the late rank against its calm iterations, beyond what it rose by on the other ranks."""
+    """The signal on the late rank against its calm iterations, beyond what it rose by on the other ranks.
+
+    Where no rank made records, and none is late: the engine's own view against its calm iterations.
+    """
     rank, replica = late.rank, case.replica
-    if rank is None:
+    rows = values(case, signal)
+    if rank is None and rows["rank"].drop_nulls().len():
         return RuledOut("no single rank is late: the ranks stretched alike")
+    who = f"rank {rank}" if rank is not None else "the engine"
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
-    rows = case.frame("rank_state", replica=replica).with_columns(signal.value.cast(pl.Float64).alias("signal"))
-    rows = rows.filter(pl.col("signal").is_not_null())
-    mine = rows.filter(pl.col("rank") == rank)
+    mine = rows.filter(pl.col("rank").eq_missing(rank))
     if mine.is_empty():
-        return Unseen(f"{signal.noun} on rank {rank}", f"{signal.column} in the s records of every rank")
+        return Unseen(f"{signal.noun} on {who}", f"{signal.column} in the s records of every rank")
     now, before = _inside(mine, window), _inside(mine, calm)
     if not now.height or not before.height:
         return Unseen(
-            f"{signal.noun} on rank {rank} before and while it was late",
+            f"{signal.noun} on {who} before and while it was late",
             f"{signal.column} in every iteration's s record",
         )
     effect, low, high = median_effect(now["signal"].to_numpy(), before["signal"].to_numpy(), "difference")
     level, calm_level = float(np.median(now["signal"])), float(np.median(before["signal"]))
     levels = f"{number(level)} {signal.unit} an iteration, {number(calm_level)} when calm"
     if not low > 0:
-        return RuledOut(f"rank {rank}, {signal.noun}: {levels} (difference {number(low)} to {number(high)})")
+        return RuledOut(f"{who}, {signal.noun}: {levels} (difference {number(low)} to {number(high)})")
     peers = _peers(case, rows, rank)
     size: Test
     if not peers:
@@ -72,7 +90,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         beyond, low, high = median_effect(*lead, "difference")
         said = f"{levels}; {number(beyond)} beyond what it rose by on the other ranks"
         if not low > 0:
-            return RuledOut(f"rank {rank}, {signal.noun}: {said} ({number(low)} to {number(high)})")
+            return RuledOut(f"{who}, {signal.noun}: {said} ({number(low)} to {number(high)})")
         size = Test("size", True, said, beyond, signal.unit, low, high)
     correlation, p_value = _association(case, mine, late, window, calm)
     risen = mine.filter((pl.col("signal") > calm_level) & (pl.col("iteration") >= window.first))
@@ -84,7 +102,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
             p_value,
             f"rank correlation {number(correlation)} between {signal.noun} and lateness, iteration by iteration",
         ),
-        mechanism(True, f"rank {rank}'s own record of the same iterations"),
+        mechanism(True, f"{who}'s own record of the same iterations"),
     )
     share, timed = _time_taken(case, signal, late, window, calm)
     if timed is not None:
@@ -97,7 +115,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     )
     link = Link(
         kind=signal.kind,
-        summary=signal.says.format(rank=rank, now=number(level), calm=number(calm_level)) + busy,
+        summary=signal.says.format(who=who, now=number(level), calm=number(calm_level)) + busy,
         grade=grade(tests),
         replica=replica,
         rank=rank,
@@ -115,14 +133,82 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     return Found(link, share)
 
 
-def _peers(case: Case, rows: pl.DataFrame, rank: int) -> set[int]:
+def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:
+    """The signal in the iterations of another precision against those of the reference's, rank by rank.
+
+    The rank to blame is the only one on which it rose; where it rose on several, none is.
+    """
+    other = effect.facts["precision"]
+    rows = values(case, signal)
+    ran = case.frame("iterations", replica=case.replica).select("iteration", pl.col("precision_path").alias("engine"))
+    rows = rows.join(ran, on="iteration", how="left").with_columns(pl.coalesce("precision_path", "engine").alias("ran"))
+    rows = rows.filter(pl.col("ran").is_not_null() & (pl.col("iteration") <= effect.iteration)).sort("iteration")
+    risen: list[tuple[pl.DataFrame, tuple[float, float, float], float, float]] = []
+    looked = 0
+    for (_,), mine in rows.group_by("rank", maintain_order=True):
+        now, calm = mine.filter(pl.col("ran") == other), mine.filter(pl.col("ran") != other)
+        if not now.height or not calm.height:
+            continue
+        looked += 1
+        effect_size = median_effect(now["signal"].to_numpy(), calm["signal"].to_numpy(), "difference")
+        correlation, p_value = rises_together(mine["signal"].to_numpy(), (mine["ran"] == other).cast(float).to_numpy())
+        if effect_size[1] > 0:
+            risen.append((mine, effect_size, correlation, p_value))
+    if not looked:
+        return Unseen(
+            f"{signal.noun} in iterations of either precision", f"{signal.column} and precision_path in s records"
+        )
+    if not risen:
+        return RuledOut(f"{signal.noun}: no more in iterations that ran {other} than in the others")
+    mine, (more, low, high), correlation, p_value = max(risen, key=lambda r: r[1][0])
+    rank = mine["rank"][0] if len(risen) == 1 else None
+    who = f"rank {rank}" if rank is not None else "the engine" if mine["rank"][0] is None else f"{len(risen)} ranks"
+    now, calm = mine.filter(pl.col("ran") == other), mine.filter(pl.col("ran") != other)
+    level, calm_level = float(np.median(now["signal"])), float(np.median(calm["signal"]))
+    quiet = mine.filter(pl.col("signal") <= calm_level)
+    kept = float((quiet["ran"] != other).mean() or 0.0) if quiet.height else float("nan")
+    first = int(now.filter(pl.col("signal") > calm_level)["iteration"][0])
+    at = mine.filter(pl.col("iteration") == effect.iteration)
+    p_value = min(1.0, p_value * looked)
+    tests: tuple[Test, ...] = (
+        order(first, effect.iteration),
+        Test("size", True, f"{number(level)} {signal.unit} where {other} ran, else {number(calm_level)}", more,
+             signal.unit, low, high),
+        specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and precision {other}"
+                             f"{f', corrected for {looked} ranks' if looked > 1 else ''}"),
+        mechanism(bool(at.height and (at["signal"][0] > calm_level)), f"{who}'s record of iteration {effect.iteration}"),
+        Test("counterfactual", kept >= HALF, f"without it, {100 * kept:.0f} % of {quiet.height} iterations did not run "
+                                             f"{other}", kept, "share"),
+    )  # fmt: skip
+    start, end = case.times_of(Window(first, (effect.iteration or first) + 1))
+    link = Link(
+        kind=signal.kind,
+        summary=signal.says.format(who=who, now=number(level), calm=number(calm_level)),
+        grade=grade(tests),
+        replica=case.replica,
+        rank=rank,
+        start_ns=start,
+        end_ns=end,
+        iteration=first,
+        value=level,
+        baseline=calm_level,
+        unit=signal.unit,
+        p_value=p_value,
+        tests=tests,
+        evidence=(case.evidence("rank_state", replica=case.replica, rank=rank),),
+        facts={"precision": other},
+    )
+    return Found(link, kept)
+
+
+def _peers(case: Case, rows: pl.DataFrame, rank: int | None) -> set[int | None]:
     """The other ranks that ran, whether or not they recorded the signal."""
     ran = set(rows["rank"].to_list()) | set(case.rank_times.ranks if case.rank_times else ())
     return ran - {rank}
 
 
 def _lead_of_peers(
-    rows: pl.DataFrame, rank: int, peers: set[int], window: Window, calm: Window
+    rows: pl.DataFrame, rank: int | None, peers: set[int | None], window: Window, calm: Window
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The signal beyond the other ranks' median, in the late and in the calm iterations.
 
@@ -150,14 +236,23 @@ def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, .
     return tuple(shown)
 
 
-def _lead(case: Case, late: Link) -> tuple[RankTimes, NDArray[np.float64]] | None:
-    """How much longer the rank computes than the others, every iteration, ms; a lone rank: its compute."""
+def _lead(case: Case, late: Link) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Iterations, and how much longer the rank computes in each than the others, ms; a lone one: its compute."""
     times = case.rank_times
+    if late.rank is None:
+        timed = case.iterations.filter(pl.col("gpu_ms").is_not_null())
+        compute = timed["gpu_ms"] - timed["comm_ms"].fill_null(0.0)
+        return timed["iteration"].to_numpy(), compute.to_numpy()
     if times is None or late.rank not in times.ranks:
         return None
     alone = len(times.ranks) == 1
     lead = times.compute_ms if alone else lead_of_others(times.compute_ms)
-    return times, lead[:, times.ranks.index(late.rank)]
+    return times.iterations, lead[:, times.ranks.index(late.rank)]
+
+
+def _within(iterations: NDArray[np.int64], window: Window) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (iterations >= window.first) & (iterations < window.stop)
+    return inside
 
 
 def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
@@ -168,9 +263,9 @@ def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
     found = _lead(case, late)
     if found is None:
         return window.first
-    times, lead = found
-    usual = np.quantile(lead[times.within(calm)], 0.99)
-    beyond = times.iterations[times.within(window) & (lead > usual)]
+    iterations, lead = found
+    usual = np.quantile(lead[_within(iterations, calm)], 0.99)
+    beyond = iterations[_within(iterations, window) & (lead > usual)]
     return int(beyond[0]) if beyond.size else window.first
 
 
@@ -179,9 +274,9 @@ def _association(case: Case, mine: pl.DataFrame, late: Link, window: Window, cal
     found = _lead(case, late)
     if found is None:
         return 0.0, 1.0
-    times, lead = found
-    rows = np.flatnonzero(times.within(window) | times.within(calm))
-    lateness = pl.DataFrame({"iteration": times.iterations[rows], "lead": lead[rows]})
+    iterations, lead = found
+    rows = np.flatnonzero(_within(iterations, window) | _within(iterations, calm))
+    lateness = pl.DataFrame({"iteration": iterations[rows], "lead": lead[rows]})
     both = mine.select("iteration", "signal").join(lateness, on="iteration").sort("iteration")
     return rises_together(both["signal"].to_numpy(), both["lead"].to_numpy())
 

@@ -9,6 +9,7 @@ WITH engine AS (
            min(workspace_free_mb) AS workspace_free_mb, max(kv_pool_total_mb) AS kv_pool_total_mb,
            max(isr_pinned_mb) AS isr_pinned_mb, max(ckpt_pinned_mb) AS ckpt_pinned_mb,
            max(dequant_cycles) AS dequant_cycles, mode(algo_id ORDER BY algo_id) AS algo_id,
+           mode(precision_path ORDER BY precision_path) AS precision_path,
            max(isolation_mode) AS isolation_mode, min(batch_fp) AS batch_fp
     FROM steps
     WHERE rank IS NULL AND replica IS NOT NULL AND iteration IS NOT NULL
@@ -19,7 +20,8 @@ WITH engine AS (
            min(vram_free_mb) AS vram_free_mb, min(workspace_free_mb) AS workspace_free_mb,
            max(kv_pool_total_mb) AS kv_pool_total_mb, max(isr_pinned_mb) AS isr_pinned_mb,
            max(ckpt_pinned_mb) AS ckpt_pinned_mb, max(dequant_cycles) AS dequant_cycles,
-           mode(algo_id ORDER BY algo_id) AS algo_id, max(isolation_mode) AS isolation_mode
+           mode(algo_id ORDER BY algo_id) AS algo_id,
+           mode(precision_path ORDER BY precision_path) AS precision_path, max(isolation_mode) AS isolation_mode
     FROM rank_states
     WHERE rank IS NOT NULL
     GROUP BY replica, iteration
@@ -35,7 +37,8 @@ SELECT coalesce(e.replica, r.replica) AS replica, coalesce(e.iteration, r.iterat
        coalesce(e.isr_pinned_mb, r.isr_pinned_mb) AS isr_pinned_mb,
        coalesce(e.ckpt_pinned_mb, r.ckpt_pinned_mb) AS ckpt_pinned_mb,
        coalesce(r.dequant_cycles, e.dequant_cycles) AS dequant_cycles,
-       coalesce(e.algo_id, r.algo_id) AS algo_id, coalesce(e.isolation_mode, r.isolation_mode) AS isolation_mode,
+       coalesce(e.algo_id, r.algo_id) AS algo_id,
+       coalesce(e.precision_path, r.precision_path) AS precision_path, coalesce(e.isolation_mode, r.isolation_mode) AS isolation_mode,
        e.batch_fp
 FROM engine AS e
 FULL JOIN ranks AS r ON r.replica = e.replica AND r.iteration = e.iteration

@@ -19,12 +19,13 @@
 -- column: ckpt_pinned_mb DOUBLE MiB — held by the checkpointer
 -- column: dequant_cycles BIGINT cycles — most of any rank
 -- column: algo_id VARCHAR - — the tactic that most of its requests report
+-- column: precision_path VARCHAR - — the precision that most of its requests report
 -- column: isolation_mode VARCHAR - — shared or strict
 -- needs: s_records(iteration, replica)
 -- uses: _shared/engine_iterations
 SELECT replica, iteration, ts_ns AS start_ns, CAST(ts_ns + gpu_ms * 1e6 AS BIGINT) AS end_ns, gpu_ms, comm_ms, sync_ms,
        batch_size, requests, queue_ms, queue_p95_ms, vram_free_mb, workspace_free_mb, kv_pool_total_mb,
-       isr_pinned_mb, ckpt_pinned_mb, dequant_cycles, algo_id, isolation_mode
+       isr_pinned_mb, ckpt_pinned_mb, dequant_cycles, algo_id, precision_path, isolation_mode
 FROM engine_iterations
 WHERE $replica IS NULL OR replica = $replica
 ORDER BY replica, iteration

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.analyses.stats.fisher import fisher_greater
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
-from postmortem.chain.tests_of import mechanism, order, specificity
+from postmortem.chain.other_plan import found, steps_of
+from postmortem.chain.tests_of import mechanism, order
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -22,71 +22,16 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut("there is no flip")
     if case.input.same is False:
         return RuledOut("the two saw different inputs: their plans need not agree")
-    known = case.steps.filter(pl.col("algo_id").is_not_null() & pl.col("algo_id_reference").is_not_null())
-    if known.is_empty():
-        return Unseen("which tactic ran at the flip, and which at the reference's", "algo_id in the s records of both")
-    other = known.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
-    if other.is_empty():
-        return _while_prefilling(case, known)
-    last = other.row(-1, named=True)
-    first = other.row(0, named=True)
-    calm = last["algo_id_reference"]
-    near = case.iterations.filter(pl.col("iteration").is_between(first["iteration"], last["iteration"]))
-    left = near.filter(pl.col("algo_id").is_not_null())
-    share = (left["algo_id"] != calm).mean() if left.height else None
-    pairs = case.frame("flip_by_tactic").row(0, named=True)
-    a, b = pairs["flipped_other_tactic"], pairs["kept_other_tactic"]
-    c, d = pairs["flipped_same_tactic"], pairs["kept_same_tactic"]
-    same, other_pairs = c + d, a + b
-    tests: tuple[Test, ...] = (
-        order(last["step"], case.flip.step, "step"),
-        Test(
-            "size",
-            True,
-            f"{other.height} of {known.height} steps up to the flip ran another tactic",
-            float(other.height),
-            "steps",
-        ),
-        _specific(a, b, c, d),
-        mechanism(
-            last["iteration"] is not None,
-            f"request {case.req_id} itself ran {last['algo_id']} at step {last['step']}, its reference {calm}",
-        ),
-    )
-    if same:
-        kept = d / same
-        said = f"of {same} replays that kept the reference's tactic to the end, {d} kept its tokens"
-        tests += (
-            Test(
-                "counterfactual",
-                kept >= HALF and c / same < (a / other_pairs if other_pairs else 1),
-                said,
-                kept,
-                "share",
-            ),
-        )
-    percent = f"{100 * share:.0f} % of iterations left" if isinstance(share, float) else "steps left"
-    link = Link(
-        kind=KIND.name,
-        summary=f"{percent} tactic {calm}; step {last['step']} ran {last['algo_id']}",
-        grade=grade(tests),
-        replica=case.replica,
-        start_ns=first["ts_ns"],
-        end_ns=last["ts_ns"],
-        iteration=last["iteration"],
-        value=float(other.height),
-        baseline=0.0,
-        unit="steps",
-        p_value=tests[2].figure,
-        tests=tests,
-        evidence=(
-            case.evidence("request_steps", req_id=case.req_id),
-            case.evidence("request_steps", req_id=case.reference),
-            case.evidence("flip_by_tactic"),
-        ),
-        facts={"tactic": last["algo_id"], "reference_tactic": calm, "first_iteration": first["iteration"]},
-    )
-    return Found(link)
+    steps = steps_of(case, "algo_id")
+    if isinstance(steps, Unseen):
+        return steps
+    if steps.other.is_empty():
+        return _while_prefilling(case, steps.known)
+    last = steps.other.row(-1, named=True)
+    ran, usual = last["precision_path"], last["precision_path_reference"]
+    if ran is not None and usual is not None and ran != usual:
+        return RuledOut(f"step {last['step']} ran another tactic because it ran {ran}, its reference {usual}")
+    return found(case, steps, kind=KIND.name, column="algo_id", noun="tactic", pairs="flip_by_tactic")
 
 
 def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
@@ -138,14 +83,6 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
         facts={"tactic": last["algo_id"], "reference_tactic": calm, "first_iteration": other["iteration"][0]},
     )
     return Found(link)
-
-
-def _specific(a: int, b: int, c: int, d: int) -> Test:
-    """Do replays flip more often where the tactic differed? Undecided where none kept its tactic."""
-    said = f"{a} of {a + b} replays whose tactic differed flipped, {c} of {c + d} whose tactic never did"
-    if a + b == 0 or c + d == 0:
-        return Test("specificity", None, said)
-    return specificity(fisher_greater(a, b, c, d), said)
 
 
 KIND = Kind(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.chain.kind import Kind, Outcome, RuledOut
-from postmortem.chain.rank_signal import Signal, on_late_rank
+from postmortem.chain.kind import Kind, Outcome
+from postmortem.chain.rank_signal import Signal, look
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIGNAL = Signal(
     "kv_eviction",
     "recomputing evicted KV blocks",
-    "rank {rank} recomputed {now} tokens of evicted KV blocks an iteration, {calm} when calm",
+    "{who} recomputed {now} tokens of evicted KV blocks an iteration, {calm} when calm",
     "tokens",
     "recompute_tokens",
     pl.col("recompute_tokens"),
@@ -26,7 +26,7 @@ SIGNAL = Signal(
 
 def detect(case: Case, effect: Link | None) -> Outcome:
     """recompute_tokens of the late rank, and the time in its kv_recompute ranges."""
-    return on_late_rank(case, effect, SIGNAL) if effect else RuledOut("there is no effect")
+    return look(case, effect, SIGNAL)
 
 
 KIND = Kind(
@@ -34,7 +34,7 @@ KIND = Kind(
     role="root",
     says="active KV blocks evicted and recomputed on a rank",
     seen_in=("s records", "NVTX"),
-    leads_to=("straggler_rank", "step_stretch"),
+    leads_to=("straggler_rank", "step_stretch", "precision_change"),
     refuted_by="the rank recomputed no more tokens than when calm",
     detect=detect,
 )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.chain.kind import Kind, Outcome, RuledOut
-from postmortem.chain.rank_signal import Signal, on_late_rank
+from postmortem.chain.kind import Kind, Outcome
+from postmortem.chain.rank_signal import Signal, look
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -22,7 +22,7 @@ _ABOVE_WITHOUT = pl.col("vram_free_mb") / pl.col("kv_pool_total_mb") >= LIMIT
 SIGNAL = Signal(
     "memory_evaporation",
     "pins that took the pool below 5 %",
-    "replication and checkpoint pins of {now} MiB took rank {rank}'s KV pool below 5 % free, {calm} MiB when calm",
+    "replication and checkpoint pins of {now} MiB took the KV pool of {who} below 5 % free, {calm} MiB when calm",
     "MiB pinned",
     "vram_free_mb, kv_pool_total_mb, isr_pinned_mb and ckpt_pinned_mb",
     # NULL where memory was not recorded; the pins where they alone take the pool below the limit, else 0.
@@ -33,7 +33,7 @@ SIGNAL = Signal(
 
 def detect(case: Case, effect: Link | None) -> Outcome:
     """Iterations of the rank in which the pool was below 5 % with the pins and not without them."""
-    return on_late_rank(case, effect, SIGNAL) if effect else RuledOut("there is no effect")
+    return look(case, effect, SIGNAL)
 
 
 KIND = Kind(
@@ -41,7 +41,7 @@ KIND = Kind(
     role="root",
     says="replication and checkpoint pins took the KV pool: effective free below 5 % with them, not without",
     seen_in=("s records", "NVTX"),
-    leads_to=("kv_eviction", "straggler_rank", "step_stretch"),
+    leads_to=("kv_eviction", "straggler_rank", "step_stretch", "precision_change"),
     refuted_by="the pool kept 5 % free with the pins, or lacked it without them too",
     detect=detect,
 )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.chain.kind import Kind, Outcome, RuledOut
-from postmortem.chain.rank_signal import Signal, on_late_rank
+from postmortem.chain.kind import Kind, Outcome
+from postmortem.chain.rank_signal import Signal, look
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIGNAL = Signal(
     "quant_stall",
     "dequantisation",
-    "rank {rank} ran {now} dequantise cycles an iteration, {calm} when calm",
+    "{who} ran {now} dequantise cycles an iteration, {calm} when calm",
     "cycles",
     "dequant_cycles",
     pl.col("dequant_cycles"),
@@ -26,7 +26,7 @@ SIGNAL = Signal(
 
 def detect(case: Case, effect: Link | None) -> Outcome:
     """dequant_cycles of the late rank, and the time in its dequant ranges."""
-    return on_late_rank(case, effect, SIGNAL) if effect else RuledOut("there is no effect")
+    return look(case, effect, SIGNAL)
 
 
 KIND = Kind(
@@ -34,7 +34,7 @@ KIND = Kind(
     role="root",
     says="dequantise/requantise cycles on a rank",
     seen_in=("s records", "NVTX", "kernels"),
-    leads_to=("straggler_rank", "step_stretch"),
+    leads_to=("straggler_rank", "step_stretch", "precision_change"),
     refuted_by="the rank ran no more dequantise cycles than when calm, or its peers ran as many",
     detect=detect,
 )

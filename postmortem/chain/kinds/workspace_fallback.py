@@ -9,7 +9,7 @@ import polars as pl
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
-from postmortem.chain.rank_signal import Signal, on_late_rank
+from postmortem.chain.rank_signal import Signal, look
 from postmortem.chain.tests_of import mechanism, order
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SIGNAL = Signal(
     "workspace_fallback",
     "tactics that it fell back to for want of workspace",
-    "rank {rank} fell back to another tactic for want of workspace: {now} an iteration, {calm} when calm",
+    "{who} fell back to another tactic for want of workspace: {now} an iteration, {calm} when calm",
     "fallbacks",
     "algo_id, expected_algo_id and fallback_reason",
     pl.when(pl.col("fallback_reason").is_not_null())
@@ -33,9 +33,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     """On a late rank: its fallbacks. On a change of tactic: the fallback recorded at that iteration."""
     if effect is None:
         return RuledOut("there is no effect")
-    if effect.rank is not None:
-        return on_late_rank(case, effect, SIGNAL)
-    return _at_the_tactic(case, effect)
+    return _at_the_tactic(case, effect) if effect.kind == "algo_churn" else look(case, effect, SIGNAL)
 
 
 def _at_the_tactic(case: Case, effect: Link) -> Outcome:
@@ -83,7 +81,7 @@ KIND = Kind(
     role="root",
     says="preferred tactic not feasible for want of workspace: a slower or other one ran",
     seen_in=("s records", "NVTX", "kernels"),
-    leads_to=("straggler_rank", "algo_churn"),
+    leads_to=("straggler_rank", "step_stretch", "algo_churn", "precision_change"),
     refuted_by="the planned tactic ran, or another reason is recorded",
     detect=detect,
 )
