@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from postmortem.catalogue.catalogue import Catalogue
+from postmortem.catalogue.derived import derive
 from postmortem.ingest.cache import store_of
 from postmortem.store.store import open_store
 
@@ -28,8 +29,23 @@ def open_bundle(
     ``store`` names the store's file; by default it lies in the user's cache folder. The bundle
     is only read. Raises BundleUnreadable, NothingRecognised, StoreError.
     """
-    found = store_of(Path(path), Path(store) if store else None, keep_environment, progress)
-    return Incident(Path(path), found)
+    return Incident(Path(path), read_bundle(path, store=store, keep_environment=keep_environment, progress=progress))
+
+
+def read_bundle(
+    path: str | Path,
+    *,
+    store: str | Path | None = None,
+    keep_environment: bool = False,
+    progress: Progress | None = None,
+    fresh: bool = False,
+) -> Path:
+    """The path of the bundle's store; read first where none stands, or where ``fresh`` asks for it anew.
+
+    Raises BundleUnreadable, NothingRecognised, StoreError.
+    """
+    place = Path(store) if store else None
+    return store_of(Path(path), place, keep_environment, progress, fresh=fresh, derive=derive)
 
 
 class Incident:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 0.05  # the customary level, for splitting again
+# Of either level the nearest this many are compared: the median of a thousand is known to 4 % of one
+# iteration's deviation (1.25 / sqrt(1000)), and an older baseline is a worse one.
+NEAREST = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
         if end - median(total_ms[index : index + later.index]) <= whole - median(total_ms[:index]):
             break
         index, p_value = index + later.index, min(1.0, later.p_value * looks)
-    calm, now = np.arange(index), np.arange(index, total_ms.size)
+    calm, now = np.arange(index)[-NEAREST:], np.arange(index, total_ms.size)[-NEAREST:]
     return Stretch(
         calm,
         now,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from postmortem.base.errors import QueryError
+from postmortem.catalogue.derived import kept, standing
 from postmortem.catalogue.parse import Query, parse, value_of
+from postmortem.catalogue.views import queries_folder, view, views
 from postmortem.store.schema import tables
 from postmortem.store.store import run
 
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEPT = 64  # frames kept; a chain asks for about fifteen, most of them its neighbours' too
-
-_VIEW = re.compile(r"^CREATE VIEW (\w+) AS$", re.M)
-
-
-@cache
-def queries_folder() -> Path:
-    """Where the SQL library lies: in the installed package, else in the repository."""
-    installed = Path(str(files("postmortem"))) / "_queries"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "queries"
 
 
 @cache
@@ -44,27 +34,13 @@ def queries() -> dict[str, Query]:
     return found
 
 
-@cache
-def _view(name: str) -> tuple[tuple[str, ...], str]:
-    """A shared view: the views that it builds on, and its CREATE statement."""
-    path = queries_folder() / "_shared" / f"{name}.sql"
-    if not path.is_file():
-        raise QueryError(f"_shared/{name}", "is used but does not exist")
-    text = path.read_text("utf-8")
-    match = _VIEW.search(text)
-    if not match or match[1] != name:
-        raise QueryError(f"_shared/{name}", f"wants 'CREATE VIEW {name} AS' on a line of its own")
-    uses = re.findall(r"^-- uses: (.+)$", text, re.M)
-    names = tuple(u.strip().removeprefix("_shared/") for line in uses for u in line.split(","))
-    return names, text.replace(match[0], f"CREATE OR REPLACE TEMP VIEW {name} AS", 1)
-
-
 class Catalogue:
     """The queries over one open store."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
         self._views: set[str] = set()
+        self._derived: set[str] | None = None
         self._filled: dict[str, bool] = {}
         self._kept: OrderedDict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = OrderedDict()
 
@@ -147,8 +123,7 @@ class Catalogue:
 
     def sql(self, text: str) -> pl.DataFrame:
         """One's own read-only SQL over the store's tables. Raises QueryError."""
-        for name in sorted(p.stem for p in (queries_folder() / "_shared").glob("*.sql")):
-            self._use((name,))
+        self._use(views())
         return self._frame("--sql", text, {})
 
     def _frame(self, name: str, sql: str, bound: dict[str, Any]) -> pl.DataFrame:
@@ -165,10 +140,16 @@ class Catalogue:
         return frame
 
     def _use(self, names: tuple[str, ...]) -> None:
-        """Create the shared views that a query builds on, deepest first."""
+        """Create the shared views that a query builds on, deepest first; kept ones are there already."""
+        if self._derived is None:
+            self._derived = kept(self._con)
         for name in names:
-            if name not in self._views:
-                uses, statement = _view(name)
-                self._use(uses)
-                run(self._con, statement)
-                self._views.add(name)
+            if name in self._views:
+                continue
+            if name in self._derived:
+                run(self._con, standing(name))
+            else:
+                one = view(name)
+                self._use(one.uses)
+                run(self._con, one.statement)
+            self._views.add(name)

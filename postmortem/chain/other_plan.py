@@ -30,7 +30,9 @@ def steps_of(case: Case, column: str) -> Steps | Unseen:
     known = case.steps.filter(pl.col(column).is_not_null() & pl.col(f"{column}_reference").is_not_null())
     if known.is_empty():
         noun = {"algo_id": "tactic", "precision_path": "precision"}[column]
-        return Unseen(f"which {noun} ran at the flip, and which at the reference's", f"{column} in the s records of both")
+        return Unseen(
+            f"which {noun} ran at the flip, and which at the reference's", f"{column} in the s records of both"
+        )
     return Steps(known, known.filter(pl.col(column) != pl.col(f"{column}_reference")))
 
 

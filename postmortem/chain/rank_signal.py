@@ -176,7 +176,7 @@ def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:
              signal.unit, low, high),
         specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and precision {other}"
                              f"{f', corrected for {looked} ranks' if looked > 1 else ''}"),
-        mechanism(bool(at.height and (at["signal"][0] > calm_level)), f"{who}'s record of iteration {effect.iteration}"),
+        mechanism(bool((at["signal"] > calm_level).any()), f"{who}'s record of iteration {effect.iteration}"),
         Test("counterfactual", kept >= HALF, f"without it, {100 * kept:.0f} % of {quiet.height} iterations did not run "
                                              f"{other}", kept, "share"),
     )  # fmt: skip

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from postmortem.chain.model import Link
 
 
+# How far back the walk looks for where iterations got longer: minutes of decoding, and the scheduler
+# answers within seconds.
+FARTHEST = 10_000
+
+
 @dataclass(frozen=True)
 class Upstream:
     """Arrays in step with ``iterations``; ``comm_ms`` is the longest any rank spent in collectives."""
@@ -63,7 +68,7 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
 
 
 def _look(case: Case, stop: int, tactic: str) -> Upstream | None:
-    before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic))
+    before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic)).tail(FARTHEST)
     times = case.rank_times
     if times is not None:
         rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))

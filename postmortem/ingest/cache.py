@@ -11,7 +11,7 @@ from typing import Any
 
 from postmortem.base.errors import BundleUnreadable, StoreError
 from postmortem.ingest.bundle import walk
-from postmortem.ingest.load import Progress, ingest, sha256_of
+from postmortem.ingest.load import Derive, Progress, ingest, sha256_of
 from postmortem.store.schema import SCHEMA_VERSION
 from postmortem.store.store import sweep
 
@@ -25,7 +25,13 @@ def cache_folder() -> Path:
 
 
 def store_of(
-    bundle: Path, store: Path | None, keep_environment: bool, progress: Progress | None, *, fresh: bool = False
+    bundle: Path,
+    store: Path | None,
+    keep_environment: bool,
+    progress: Progress | None,
+    *,
+    fresh: bool = False,
+    derive: Derive | None = None,
 ) -> Path:
     """The path of the bundle's store; ingests where it is missing or stale, or where ``fresh`` asks.
 
@@ -45,7 +51,7 @@ def store_of(
     if fresh or store or not place.is_file():
         sweep(cache_folder() / "stores", ".*.duckdb.*.part")
         index.unlink(missing_ok=True)
-        ingest(bundle, place, keep_environment=keep_environment, progress=progress)
+        ingest(bundle, place, keep_environment=keep_environment, progress=progress, derive=derive)
     if _state(bundle, keep_environment) == state:  # else a file changed meanwhile: stale from the start
         _write(index, {"state": state, "store": str(place)})
     return place

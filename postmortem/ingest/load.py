@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import msgspec
 import pyarrow as pa
 import zstandard
@@ -29,6 +30,8 @@ REJECTS = 5_000  # rejects held before they are written
 
 Progress = Callable[[str, int, int], None]
 """Called with the source's name, rows so far and bytes on disk."""
+Derive = Callable[[duckdb.DuckDBPyConnection], None]
+"""Called once with the filled store, before it takes its place."""
 
 
 @dataclass
@@ -48,9 +51,17 @@ class Loaded:
     seconds: float = 0.0
 
 
-def ingest(path: Path, store: Path, *, keep_environment: bool = False, progress: Progress | None = None) -> None:
+def ingest(
+    path: Path,
+    store: Path,
+    *,
+    keep_environment: bool = False,
+    progress: Progress | None = None,
+    derive: Derive | None = None,
+) -> None:
     """Read the bundle at ``path`` into a new store at ``store``, whole or not at all.
 
+    ``derive`` adds to the filled store what would else be worked out at every question.
     One bad file is noted and the others go on. Raises BundleUnreadable, NothingRecognised
     (no reader knows any file), StoreError.
     """
@@ -68,6 +79,8 @@ def ingest(path: Path, store: Path, *, keep_environment: bool = False, progress:
         _write_settings(writer, bundle)
         _write_sources(writer, bundle, loaded)
         finish(writer)
+        if derive:
+            derive(writer.con)
 
 
 def _load_file(

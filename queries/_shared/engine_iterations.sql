@@ -1,6 +1,7 @@
 -- uses: _shared/steps, _shared/rank_states
 -- One row a replica and engine iteration: the engine's own view where it was recorded, the mean over
 -- ranks (memory: the smallest) otherwise.
+-- kept: every chain starts from it, and it looks at all records
 CREATE VIEW engine_iterations AS
 WITH engine AS (
     SELECT replica, iteration, min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms,

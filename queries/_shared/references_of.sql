@@ -4,6 +4,7 @@
 -- plan varied least (share of its steps that left its most frequent tactic); then the one whose step
 -- times spread least (p95 over median); then the member with whose tokens most agree; then the
 -- earliest. The reference itself has none.
+-- kept: every chain starts from it, and it looks at all records
 CREATE VIEW references_of AS
 WITH members AS (
     SELECT req_id, replica, admitted_ns, effective_text_sha256, decode_key

@@ -2,6 +2,7 @@
 -- decode_key holds the compared decode settings as text, numbers in one spelling; the seed counts
 -- only where sampling is on. greedy is NULL where no decode configuration was recorded. repeatable: the
 -- same input should give the same tokens, since it decodes greedily or with a seed.
+-- kept: every chain starts from it, and it looks at all records
 CREATE VIEW request_keys AS
 WITH settings AS (
     SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,

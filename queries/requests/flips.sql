@@ -27,6 +27,8 @@ WITH pairs AS (
     FROM pairs AS p
     JOIN steps AS s ON s.req_id = p.req_id AND s.token_id IS NOT NULL
     JOIN steps AS r ON r.req_id = p.reference AND r.step = s.step AND r.token_id IS NOT NULL
+    -- says nothing new; where both are given, only their rows are looked at
+    WHERE ($req_id IS NULL OR s.req_id = $req_id) AND ($vs IS NULL OR r.req_id = $vs)
 )
 SELECT req_id, reference, step, token_id, reference_token_id, margin, reference_margin, replica, iteration, ts_ns,
        before = step AS exact

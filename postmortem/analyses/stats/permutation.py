@@ -31,7 +31,9 @@ def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDAr
     orders = np.argsort(rng.random((resamples, blocks)), axis=1)
     places = (orders[:, :, None] * length + np.arange(length)).reshape(resamples, -1)
     kept = places[places < n].reshape(resamples, n)
-    result: NDArray[np.int64] = (kept + rng.integers(0, n, size=(resamples, 1))) % n
+    kept += rng.integers(0, n, size=(resamples, 1))
+    kept[kept >= n] -= n
+    result: NDArray[np.int64] = kept
     return result
 
 

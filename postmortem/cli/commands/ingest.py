@@ -20,14 +20,14 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> int:
-    from postmortem.api import Incident
-    from postmortem.ingest.cache import store_of
+    from postmortem.api import Incident, read_bundle
 
     start = time.perf_counter()
     progress = stderr.Progress()
     try:
-        place = Path(args.store) if args.store else None
-        store = store_of(Path(args.bundle), place, args.keep_environment, progress, fresh=True)
+        store = read_bundle(
+            args.bundle, store=args.store, keep_environment=args.keep_environment, progress=progress, fresh=True
+        )
     finally:
         progress.done()
     seconds = time.perf_counter() - start
