@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,13 @@ class Trace:
     transfer_extra_ms: dict[int, float] = field(default_factory=dict)
     leaves_late_ms: dict[int, float] = field(default_factory=dict)
     rank_fields: dict[int, dict[str, Any]] = field(default_factory=dict)
+    request_fields: dict[str, Callable[[int], Any]] = field(default_factory=dict)
     batch: dict[int, int] = field(default_factory=dict)
     full_batch: int = 24
     flips: dict[int, int] = field(default_factory=dict)
     requests: int = 6
     seed: int = 1
+    ranks_recorded: bool = True
     quiet: tuple[str, ...] = ()
 
     def batch_at(self, iteration: int) -> int:
@@ -91,7 +94,7 @@ class Trace:
             total = float(compute.max() + transfer)
             shared = {"replica": self.replica, "iteration": i, "ts_ns": now, "batch_size": self.batch_at(i)}
             shared |= {"algo_id": self.tactic_at(i), "isolation_mode": "shared"}
-            for rank in range(self.ranks):
+            for rank in range(self.ranks if self.ranks_recorded else 0):
                 own = {"dequant_cycles": 0, "recompute_tokens": 0, **self.rank_fields.get(rank, {})}
                 own = {k: v(i) if callable(v) else v for k, v in own.items()}
                 leaving = self.leaves_late_ms.get(i, 0.0) if rank == self.late_rank else 0.0
@@ -107,6 +110,7 @@ class Trace:
                         "record": "s", "req_id": f"{self.replica}-{r}", "step": i, **shared, "gpu_ms": total,
                         "comm_ms": float(transfer + wait.mean()), "sync_ms": float(wait.mean()), "queue_ms": 1.0,
                         "token_id": token, "top2_token_id": token + 1, "margin": self.margin_at(r, i),
+                        **{name: at(i) for name, at in self.request_fields.items()},
                     }
                 )  # fmt: skip
             now += int(total * 1e6)

@@ -23,7 +23,9 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
         return RuledOut("no token differs")
     # Noise: how far the margin of the same step moved between the two, where the tokens still agreed.
     agreed = case.steps.filter((pl.col("step") < flip.step) & pl.col("margin").is_not_null())
-    moved = agreed.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
+    other_tactic = pl.col("algo_id") != pl.col("algo_id_reference")
+    other_precision = pl.col("precision_path") != pl.col("precision_path_reference")
+    moved = agreed.filter(other_tactic.fill_null(value=False) | other_precision.fill_null(value=False))
     noise = (moved["margin"] - moved["margin_reference"]).abs().drop_nulls()
     widest = noise.max() if noise.len() else None
     margin = flip.margin
