@@ -11,9 +11,12 @@ from postmortem.ingest.cache import store_of
 from postmortem.store.store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import polars as pl
 
     from postmortem.chain.model import Chain
+    from postmortem.chain.scan import Scan
     from postmortem.ingest.load import Progress
 
 
@@ -100,6 +103,12 @@ class Incident:
         from postmortem.chain.walk import walk
 
         return walk(self.catalogue, self.name, req_id, vs)
+
+    def scan(self, tell: Callable[[int, int], None] | None = None) -> Scan:
+        """All divergences and the incidents that they belong to, worst first. ``tell``: called with (done, all)."""
+        from postmortem.chain.scan import scan
+
+        return scan(self.catalogue, self.name, tell)
 
     def report(self, path: str | Path, *, req_ids: list[str] | None = None, force: bool = False) -> Path:
         """Write the HTML report for the review meeting: one file, offline.

@@ -56,6 +56,11 @@ def with_unit(value: float, unit: str) -> str:
     return f"{number(value)} {unit}".rstrip()
 
 
+def count(n: int, noun: str) -> str:
+    """A number of things: ``1 row``, ``12 rows``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def bytes_text(size: int) -> str:
     """A size in bytes as B, KiB, MiB or GiB.
 

@@ -42,6 +42,7 @@ class Catalogue:
         self._views: set[str] = set()
         self._derived: set[str] | None = None
         self._filled: dict[str, bool] = {}
+        self.memo: dict[tuple[Any, ...], Any] = {}  # figures worked out of this store's rows, by whoever asked
         self._kept: OrderedDict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = OrderedDict()
 
     def names(self) -> list[str]:

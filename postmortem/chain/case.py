@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -14,10 +14,14 @@ from postmortem.chain.input import Input, compare
 from postmortem.chain.model import Evidence, Flip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from postmortem.catalogue.catalogue import Catalogue
-    from postmortem.chain.upstream import Upstream
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,6 @@ class Case:
         self.req_id = req_id
         self.reference = reference
         self.flip = flip
-        self.upstream_of: dict[tuple[int, str], Upstream | None] = {}  # filled by chain.upstream
 
     def frame(self, query: str, **params: Any) -> pl.DataFrame:
         """A query's rows, fetched once."""
@@ -88,6 +91,17 @@ class Case:
     @cached_property
     def rank_times(self) -> RankTimes | None:
         """Every rank's time on this replica, iterations that all ranks recorded; None where no rank did."""
+        return self.worked_out("rank_times", self._rank_times)
+
+    def worked_out(self, what: str, how: Callable[[], T], *of: Any) -> T:
+        """A figure of this replica, worked out once for all cases of the bundle."""
+        key = (what, self.replica, *of)
+        if key not in self.catalogue.memo:
+            self.catalogue.memo[key] = how()
+        found: T = self.catalogue.memo[key]
+        return found
+
+    def _rank_times(self) -> RankTimes | None:
         if self.replica is None:
             return None
         rows = self.frame("rank_iterations", replica=self.replica)

@@ -61,13 +61,11 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
     The calm tactic holds the shape class still, so that a larger batch does not look like a stall.
     Ranks' own times where every rank recorded them, else the engine's.
     """
-    key = effect.facts["stop"], effect.facts["tactic"]
-    if key not in case.upstream_of:
-        case.upstream_of[key] = _look(case, *key)
-    return case.upstream_of[key]
+    stop, tactic, waiting = effect.facts["stop"], effect.facts["tactic"], _waiting(case)
+    return case.worked_out("upstream", lambda: _look(case, stop, tactic, waiting), stop, tactic, waiting)
 
 
-def _look(case: Case, stop: int, tactic: str) -> Upstream | None:
+def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None:
     before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic)).tail(FARTHEST)
     times = case.rank_times
     if times is not None:
@@ -91,7 +89,7 @@ def _look(case: Case, stop: int, tactic: str) -> Upstream | None:
         return None
     total = told["gpu_ms"].to_numpy()
     comm_of_engine = told["comm_ms"]
-    comm = None if comm_of_engine.null_count() else np.minimum(total, comm_of_engine.to_numpy() * _waiting(case))
+    comm = None if comm_of_engine.null_count() else np.minimum(total, comm_of_engine.to_numpy() * waiting)
     compute = None if comm is None else total - comm
     return Upstream(
         told["iteration"].to_numpy(), total, comm, compute, stretch(total), None, None, "the engine's s records"

@@ -30,10 +30,11 @@ _GRADE_STYLES: dict[Grade, str] = {
     Grade.MISSING: "bold magenta",
 }
 
-_VERDICT_STYLES: dict[Verdict, str] = {
+VERDICT_STYLES: dict[Verdict, str] = {
     Verdict.EXPLAINED: "bold green",
     Verdict.PARTIAL: "bold yellow",
     Verdict.UNEXPLAINED: "bold red",
+    Verdict.DIFFERENT_INPUT: "bold cyan",
 }
 
 
@@ -42,7 +43,7 @@ def chain_tree(chain: Chain, width: int = 80, colour: bool = False) -> str:
     look = Look(width, colour)
     parts = [_head(chain, look)]
     if chain.narrative:
-        parts.append(_folded(Text(visible(chain.narrative)), look, "  "))
+        parts.append(folded(Text(visible(chain.narrative)), look, "  "))
     if chain.links:
         links = [_link(link, number, number == len(chain.links), look) for number, link in enumerate(chain.links, 1)]
         parts.append("".join(links))
@@ -62,7 +63,7 @@ def _head(chain: Chain, look: Look) -> str:
     head = Text()
     head.append(visible(chain.req_id), style="bold")
     head.append(": ")
-    head.append(chain.verdict.value.replace("_", " "), style=_VERDICT_STYLES.get(chain.verdict, "bold"))
+    head.append(chain.verdict.value.replace("_", " "), style=VERDICT_STYLES.get(chain.verdict, "bold"))
     head.append(f", {confidence_text(chain)}\n")
     head.append(VERDICT_SAYS[chain.verdict], style="dim")
     if chain.flip is not None:
@@ -91,7 +92,7 @@ def _link(link: Link, number: int, last: bool, look: Look) -> str:
     if link.tests:
         details.append(Text(visible(_tests(link)), style="dim"))
     details += [Text(f"see {visible(evidence_text(evidence))}", style="dim") for evidence in link.evidence]
-    body = "".join(_folded(detail, look, "    " if last else "│   ") for detail in details)
+    body = "".join(folded(detail, look, "    " if last else "│   ") for detail in details)
     return written(line, look) + body + ("" if last else "▼\n")
 
 
@@ -107,11 +108,11 @@ def _tests(link: Link) -> str:
 def _list(title: str, items: list[str], look: Look) -> str:
     if not items:
         return ""
-    lines = [_folded(Text(visible(item)), look, "    ", "  – ") for item in items]
+    lines = [folded(Text(visible(item)), look, "    ", "  – ") for item in items]
     return written(Text(title, style="bold"), look) + "".join(lines)
 
 
-def _folded(text: Text, look: Look, margin: str, first: str | None = None) -> str:
+def folded(text: Text, look: Look, margin: str, first: str | None = None) -> str:
     """The text folded beside a margin, every line of it; ``first`` instead on the first line."""
     inner = written(text, Look(max(look.width - cell_len(margin), 10), look.colour))
     lines = inner.splitlines()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from postmortem.base.units import clock_text, number, with_unit
+from postmortem.base.units import clock_text, count, number, with_unit
 from postmortem.chain.model import Chain, Evidence, Flip, Grade, Link, RootCause, Test, Verdict
 
 #: A shape for each grade, so that no grade is told by its colour alone.
@@ -140,7 +140,7 @@ def test_figure(test: Test) -> str:
 def evidence_text(evidence: Evidence) -> str:
     """The query that shows it, as one would run it: ``name k=v … (12 rows)``."""
     words = [evidence.query, *(f"{k}={v}" for k, v in evidence.params.items())]
-    return f"{' '.join(words)} ({evidence.rows} row{'' if evidence.rows == 1 else 's'})"
+    return f"{' '.join(words)} ({count(evidence.rows, 'row')})"
 
 
 def flip_text(flip: Flip, reference: str | None) -> str:

@@ -1,0 +1,34 @@
+"""Find every divergence of a bundle and the incidents that they belong to, worst first.
+
+An incident is a stretch of time with one root cause: walk any of its requests with "chain".
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from postmortem.cli import stdout
+from postmortem.cli.command import Command, bundle_arguments, opened
+from postmortem.cli.stderr import Exit
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    bundle_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _run(args: Namespace) -> int:
+    with opened(args) as incident:
+        found = incident.scan()
+        if args.json:
+            import msgspec
+
+            stdout.write(msgspec.json.format(msgspec.json.encode(found.to_dict()), indent=1) + b"\n")
+        else:
+            from postmortem.render.scan_tree import scan_text
+
+            stdout.write(scan_text(found, width=stdout.width(), colour=stdout.colour()).encode())
+    return Exit.ANSWER
+
+
+COMMAND = Command("scan", __doc__ or "", _arguments, _run)

@@ -1,0 +1,84 @@
+"""A scan for the terminal: the incidents, worst first, then every divergence on a line."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from postmortem.base.units import clock_text, count, number
+from postmortem.chain.scan import Cluster, Divergence, Scan
+from postmortem.render.format import Look
+from postmortem.render.terminal import written
+from postmortem.render.tree import VERDICT_STYLES, folded
+from postmortem.render.words import plain_kind, visible
+
+NAMED = 6  # requests named in an incident's line: as many as fit two lines of 80 columns
+SHOWN = 40  # divergences listed: a screen; all of them are in --json
+
+
+def scan_text(scan: Scan, width: int = 80, colour: bool = False) -> str:
+    """The scan as text, ``width`` columns wide, ended by a newline."""
+    look = Look(width, colour)
+    parts = [_head(scan, look)]
+    parts += [_incident(cluster, number, look) for number, cluster in enumerate(scan.incidents, 1)]
+    if scan.divergences:
+        parts.append(_divergences(scan, look))
+    return "\n".join(parts)
+
+
+def _head(scan: Scan, look: Look) -> str:
+    head = Text()
+    found, incidents = len(scan.divergences), len(scan.incidents)
+    head.append(f"{count(found, 'divergence')} in {count(incidents, 'incident')}", style="bold")
+    head.append(f"\n{count(scan.requests, 'request')}, {scan.compared} of them with a reference to compare with")
+    head.append(f"\nbundle {visible(scan.bundle)}", style="dim")
+    return written(head, look)
+
+
+def _incident(cluster: Cluster, number: int, look: Look) -> str:
+    line = Text(f"{number} ", style="bold")
+    kind = plain_kind(cluster.kind) if cluster.kind else "nothing that the bundle shows"
+    line.append(kind if cluster.root or not cluster.kind else f"begins at {kind}: no root cause shown", style="bold")
+    place = ", ".join(
+        f"{word} {value}" for word, value in (("rank", cluster.rank), ("replica", cluster.replica)) if value is not None
+    )
+    if place:
+        line.append(f"  {visible(place)}")
+    verdict = cluster.verdict.value.replace("_", " ")
+    gap = look.width - len(line.plain) - len(verdict)
+    line.append(" " * gap if gap > 1 else "  ")
+    line.append(verdict, style=VERDICT_STYLES.get(cluster.verdict, "bold"))
+    touched = f"{count(len(cluster.requests), 'request')}, {count(cluster.iterations, 'iteration')}"
+    if cluster.first_ns is not None and cluster.last_ns is not None:
+        touched += f", {clock_text(cluster.first_ns)} to {clock_text(cluster.last_ns)}"
+    more = len(cluster.requests) - NAMED
+    named = ", ".join(cluster.requests[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    body = [Text(touched), Text(visible(named), style="dim"), Text(visible(cluster.narrative))]
+    see = Text(f"postmortem chain --req {visible(cluster.example)} …", style="dim")
+    return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
+
+
+def _divergences(scan: Scan, look: Look) -> str:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for name, justify in (("request", "left"), ("against", "left"), ("step", "right"), ("iteration", "right"),
+                          ("margin", "right"), ("incident", "right"), ("verdict", "left")):  # fmt: skip
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    incident_of = {req_id: n for n, cluster in enumerate(scan.incidents, 1) for req_id in cluster.requests}
+    for divergence in scan.divergences[:SHOWN]:
+        cells = _cells(divergence, incident_of[divergence.req_id])
+        table.add_row(*(Text(visible(cell)) for cell in cells))
+    text = written(table, look)
+    more = len(scan.divergences) - SHOWN
+    return text + (f"… and {more} more: --json lists them all\n" if more > 0 else "")
+
+
+def _cells(one: Divergence, incident: int) -> tuple[str, ...]:
+    return (
+        one.req_id,
+        one.reference or "",
+        "" if one.step is None else str(one.step),
+        "" if one.iteration is None else str(one.iteration),
+        "" if one.margin is None else number(one.margin),
+        str(incident),
+        one.verdict.value.replace("_", " "),
+    )
