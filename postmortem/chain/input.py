@@ -7,9 +7,14 @@ from typing import Any
 
 from postmortem.chain.model import Missing
 
+# What must be equal, and what is missing where it is not recorded.
 FIELDS = {
-    "effective_text_sha256": ("whether both saw the same effective text", "effective_text_sha256"),
-    "decode_key": ("whether both were decoded with the same settings", "decode_cfg_applied"),
+    "effective_text_sha256": Missing(
+        "whether both saw the same effective text", "effective_text_sha256 in the x records of both"
+    ),
+    "decode_key": Missing(
+        "whether both were decoded with the same settings", "decode_cfg_applied in the x records of both"
+    ),
 }
 
 
@@ -29,10 +34,10 @@ class Input:
 def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> Input:
     """Two rows of the query ``requests``, field by field."""
     differs, unknown = [], []
-    for field, (what, record) in FIELDS.items():
+    for field, missing in FIELDS.items():
         a, b = mine[field], theirs[field]
         if a is None or b is None:
-            unknown.append(Missing(what, f"{record} in the x records of both"))
+            unknown.append(missing)
         elif a != b:
             differs.append(field)
     raw = [row["raw_prompt_sha256"] for row in (mine, theirs)]

@@ -25,8 +25,10 @@ def narrate(case: Case, verdict: Verdict, links: list[Link]) -> str:
     text = said[:1].upper() + said[1:] + "." if said else "The tokens are the same, as far as both are recorded."
     if verdict is Verdict.DIFFERENT_INPUT:
         saw = " and ".join(_OTHER[field] for field in case.input.differs)
-        prompt = ", to another raw prompt" if case.input.same_prompt is False else ""
-        return f"{case.req_id} was not given what {case.reference} was: {saw}{prompt}. {text}"
+        if case.input.same_prompt is False:
+            saw += ", to another raw prompt"
+        told = "" if links and "what" in links[0].facts else f": {saw}"  # a drift's own summary says it
+        return f"{case.req_id} was not given what {case.reference} was{told}. {text}"
     if verdict is Verdict.UNEXPLAINED:
         return f"{text} What led to it, the bundle does not show."
     if verdict is Verdict.PARTIAL:

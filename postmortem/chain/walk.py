@@ -53,7 +53,7 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     cause = _cause(root) if root else None
     return Chain(
         bundle, req_id, reference, verdict, None, flip, cause,
-        tuple(links), tuple(contributing), tuple(alternatives), (*case.input.unknown, *missing),
+        tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
         narrate(case, verdict, links),
     )  # fmt: skip
 
@@ -195,7 +195,10 @@ def _back(case: Case) -> tuple[list[Link], list[RootCause], list[Alternative], l
     What stands beside it is walked back as well: the roots that it comes from contribute.
     """
     notes, aside = _Notes(), _Notes()
-    links, beside = _path(case, None, [k for k in kinds().values() if not k.leads_to], notes)
+    ends = [k for k in kinds().values() if not k.leads_to]
+    links, beside = _path(case, None, ends, notes)
+    if not links:  # no token differs: what would have led there may be seen all the same
+        links, beside = _path(case, None, [cause for end in ends for cause in causes_of(end.name)], notes)
     contributing: list[RootCause] = []
     for found in beside:
         above, _ = _path(case, found.link, causes_of(found.link.kind), aside)

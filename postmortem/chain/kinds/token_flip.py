@@ -35,7 +35,9 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
         Test("order", True, seen if flip.exact else f"{seen}, as far as recorded"),
         mechanism(None if case.input.same is None else True, f"{_input(case)}; {agree}"),
     ]
-    if margin is not None and isinstance(widest, float):
+    if case.input.same is False:
+        tests.append(Test("size", True, "another input needs no thin margin to give another token", margin, "logits"))
+    elif margin is not None and isinstance(widest, float):
         within = margin <= 2 * widest  # both candidates move, each by as much as the noise
         said = f"margin {number(margin)}; between tactics margins of this request moved by up to {number(widest)}"
         tests.append(Test("size", within, said, margin, "logits"))
