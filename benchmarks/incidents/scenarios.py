@@ -94,7 +94,7 @@ def surge(intensity: str, seed: int) -> Scenario:
     world, rng = _base(seed)
     first, stop = _window(rng)
     rate = {"blatant": 4.0, "medium": 1.2, "subtle": 0.7}[intensity]
-    calm = Load(requests=90, per_iteration=0.2)
+    calm = Load(per_iteration=0.2)
     load = replace(calm, surge=(first, stop, rate))
     fault = Fault("load_surge", first, stop, rate)
     path = ["load_surge", "batch_change", "algo_churn", "token_flip"]
@@ -159,14 +159,18 @@ def skewed_clocks(seed: int) -> Scenario:
     """Ranks' clocks are off by up to 20 ms, which looks like lateness."""
     found = on_rank("kv_eviction", "medium", seed)
     off = np.random.default_rng([seed, 5]).integers(-20_000_000, 20_000_000, found.world.tp)
-    return replace(found, name="skewed_clocks", family="trap", world=replace(found.world, clock_ns=tuple(map(int, off))))
+    return replace(
+        found, name="skewed_clocks", family="trap", world=replace(found.world, clock_ns=tuple(map(int, off)))
+    )
 
 
 def harmless_pins(seed: int) -> Scenario:
     """Pins held on another rank, which took nothing that mattered."""
     found = on_rank("quant_stall", "medium", seed)
     assert found.fault
-    pins = Fault("pins", found.fault.first - 5, found.fault.stop, 0.0, rank=((found.fault.rank or 0) + 1) % found.world.tp)
+    pins = Fault(
+        "pins", found.fault.first - 5, found.fault.stop, 0.0, rank=((found.fault.rank or 0) + 1) % found.world.tp
+    )
     return replace(found, name="harmless_pins", family="trap", world=replace(found.world, faults=(found.fault, pins)))
 
 
@@ -184,7 +188,7 @@ def early_surge(seed: int) -> Scenario:
     found = on_rank("quant_stall", "medium", seed)
     assert found.fault
     later = replace(found.fault, first=found.fault.first + 120, stop=found.fault.stop + 120)
-    load = Load(requests=150, per_iteration=0.6, surge=(10, 20, 2.0))
+    load = Load(surge=(10, 20, 2.0))
     world = replace(found.world, faults=(later,), load=load)
     return replace(found, name="early_surge", family="trap", fault=later, world=world)
 

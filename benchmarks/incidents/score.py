@@ -44,7 +44,9 @@ def main() -> None:
     text = report(answers, args.seeds)
     print(text)
     if args.results:
-        args.results.write_text(f"# How chains do on simulated incidents\n\n`{' '.join(sys.orig_argv[1:])}`\n\n{text}\n")
+        args.results.write_text(
+            f"# How chains do on simulated incidents\n\n`{' '.join(sys.orig_argv[1:])}`\n\n{text}\n"
+        )
 
 
 def ask(tool: str, seeds: Iterable[int], folder: Path) -> Iterable[dict[str, Any]]:
@@ -132,19 +134,36 @@ def report(answers: list[dict[str, Any]], seeds: str) -> str:
     subtle = [j for a, j in faults if a["truth"]["intensity"] == "subtle"]
     controls = [j for a, j in pairs if a["truth"]["control"]]
     kinds = {a["truth"]["root_cause"] for a, _ in faults}
-    guesses = [a["guess"] == a["truth"]["rank"] for a, _ in faults if a["truth"]["rank"] is not None and a["truth"]["tp"] > 1]
+    guesses = [
+        a["guess"] == a["truth"]["rank"] for a, _ in faults if a["truth"]["rank"] is not None and a["truth"]["tp"] > 1
+    ]
     chance = [1 / a["truth"]["tp"] for a, _ in faults if a["truth"]["rank"] is not None]
     rows = [
-        ("root cause AC@1, blatant and medium", "0.97", share(j["kind"] for j in strong), f"chance {1 / max(1, len(kinds)):.2f}"),
+        (
+            "root cause AC@1, blatant and medium",
+            "0.97",
+            share(j["kind"] for j in strong),
+            f"chance {1 / max(1, len(kinds)):.2f}",
+        ),
         ("root cause AC@1, subtle", "0.85", share(j["kind"] for j in subtle), ""),
-        ("rank", "0.98", share(j["rank"] for _, j in faults), f"longest collectives {share(guesses)}, chance {share(chance)}"),
+        (
+            "rank",
+            "0.98",
+            share(j["rank"] for _, j in faults),
+            f"longest collectives {share(guesses)}, chance {share(chance)}",
+        ),
         ("path F1", "0.95", f1([j for _, j in faults]), f"the whole path {share(j['path'] for _, j in faults)}"),
         ("flip step and tokens", "1.00", share(j["flip"] for _, j in pairs), ""),
         ("verdict", "", share(j["verdict"] for _, j in pairs), ""),
         ("false claims on controls", "0 of 60", f"{sum(j['claimed'] for j in controls)} of {len(controls)}", ""),
         ("false claims elsewhere", "", f"{sum(j['claimed'] for _, j in faults)} of {len(faults)}", ""),
         ("Brier score of the confidence", "0.05", brier(faults), ""),
-        ("seconds a chain, median", "", f"{median(a['chain']['seconds'] for a in answers):.2f}" if answers else "–", ""),
+        (
+            "seconds a chain, median",
+            "",
+            f"{median(a['chain']['seconds'] for a in answers):.2f}" if answers else "–",
+            "",
+        ),
     ]
     lines = [f"Seeds {seeds}: {len(faults)} labelled requests with a fault to name, {len(controls)} controls.", "",
              "| | goal | reached (of) | beside it |", "|---|---|---|---|"]  # fmt: skip
@@ -152,7 +171,11 @@ def report(answers: list[dict[str, Any]], seeds: str) -> str:
     groups: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
     for a, j in pairs:
         groups[a["truth"]["scenario"], a["truth"]["intensity"]].append((a, j))
-    lines += ["", "| scenario | intensity | requests | root cause | rank | path F1 | false claims | said |", "|---|---|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| scenario | intensity | requests | root cause | rank | path F1 | false claims | said |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for (name, intensity), of in sorted(groups.items()):
         said = Counter((a["chain"].get("root_cause") or {}).get("kind", "none") for a, _ in of)
         told = ", ".join(f"{k} {n}" for k, n in said.most_common(3))
@@ -165,7 +188,11 @@ def report(answers: list[dict[str, Any]], seeds: str) -> str:
 
 def sure(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[tuple[float, bool]]:
     """Confidence, and whether root cause and path are right, of the chains that have a confidence."""
-    return [(a["chain"]["confidence"], j["kind"] and j["path"]) for a, j in pairs if a["chain"].get("confidence") is not None]
+    return [
+        (a["chain"]["confidence"], j["kind"] and j["path"])
+        for a, j in pairs
+        if a["chain"].get("confidence") is not None
+    ]
 
 
 def brier(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
@@ -183,7 +210,9 @@ def reliability(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]
     for low in range(10):
         inside = [right for p, right in known if low <= min(9, int(p * 10)) < low + 1]
         if inside:
-            lines.append(f"| {low / 10:.1f} to {(low + 1) / 10:.1f} | {len(inside)} | {sum(inside) / len(inside):.2f} |")
+            lines.append(
+                f"| {low / 10:.1f} to {(low + 1) / 10:.1f} | {len(inside)} | {sum(inside) / len(inside):.2f} |"
+            )
     return lines
 
 

@@ -56,13 +56,15 @@ def simulate(scenario: Scenario, folder: Path) -> list[Label]:
     names = NAMES[int(rng.integers(len(NAMES)))]
     prefix = ("r-", "req/", "")[int(rng.integers(3))]
     style = int(rng.integers(3))
-    ids = [{k: f"{name}:{prefix}{k}" for k in left.tokens} for name in names]
+    ids = [{k: f"{name}:{prefix}{k}" for k in {**left.tokens, **right.tokens}} for name in names]
     (folder / "bundle").mkdir(parents=True, exist_ok=True)
     for name, own, records in zip(names, ids, (left, right), strict=True):
         lines = _lines(records, name, own, scenario, style, rng)
         (folder / "bundle" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     labels = []
     for key, tokens in right.tokens.items():
+        if key not in left.tokens or key not in mended.tokens:
+            continue
         step = _first(tokens, left.tokens[key])
         if step is None or (scenario.fault or world.noise) and _first(mended.tokens[key], left.tokens[key]) is not None:
             continue
@@ -128,7 +130,9 @@ def main() -> None:
     args = parser.parse_args()
     scenario = scenario_of(args.seed, args.scenario)
     labels = simulate(scenario, args.o)
-    print(f"{scenario.name} ({scenario.intensity}), tp {scenario.world.tp}: {len(labels)} labelled requests in {args.o}")
+    print(
+        f"{scenario.name} ({scenario.intensity}), tp {scenario.world.tp}: {len(labels)} labelled requests in {args.o}"
+    )
 
 
 if __name__ == "__main__":

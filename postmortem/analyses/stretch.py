@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.stats.changepoint import ChangePoint, change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, ChangePoint, change_point
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.median_mad import median
 
@@ -62,3 +62,26 @@ def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
         median(total_ms[calm]),
         median_effect(total_ms[now], total_ms[calm], "ratio"),
     )
+
+
+def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) -> NDArray[np.float64]:
+    """Times as they would be at one batch size: a larger batch takes longer without anything being wrong.
+
+    The slope is learnt from the first ``calm`` iterations alone, so that a stall that comes with a larger
+    batch is not taken for the batch's doing: Theil's and Sen's, over the medians of each size that stands
+    there at least five times (fewer say nothing of a level), weighted by their distance, never negative.
+    """
+    before = batch[:calm]
+    sizes, counts = np.unique(before[~np.isnan(before)], return_counts=True)
+    sizes = sizes[counts >= SHORTEST]
+    if sizes.size < 2:
+        return ms
+    medians = np.array([median(ms[:calm][before == size]) for size in sizes])
+    first, second = np.triu_indices(sizes.size, 1)
+    apart = sizes[second] - sizes[first]
+    slopes = (medians[second] - medians[first]) / apart
+    order = np.argsort(slopes)
+    weight = np.cumsum(apart[order])
+    slope = max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
+    flat: NDArray[np.float64] = ms - slope * np.nan_to_num(batch - np.nanmedian(before))
+    return flat

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stretch import Stretch, stretch
+from postmortem.analyses.stretch import Stretch, at_one_size, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA
 
@@ -26,7 +26,7 @@ FARTHEST = 10_000
 
 @dataclass(frozen=True)
 class Upstream:
-    """Arrays in step with ``iterations``; ``comm_ms`` is the longest any rank spent in collectives."""
+    """Arrays in step with ``iterations``, ms at one batch size; ``comm_ms``: the longest any rank spent in collectives."""
 
     iterations: NDArray[np.int64]
     total_ms: NDArray[np.float64]
@@ -71,15 +71,13 @@ def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None
     if times is not None:
         rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))
         if rows.size:
-            total = np.median(times.total_ms[rows], axis=1)
-            comm = (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1)
-            compute = times.compute_ms[rows].min(axis=1)
-            return Upstream(
+            sizes = before.filter(pl.col("iteration").is_in(times.iterations[rows]))["batch_size"]
+            return _upstream(
                 times.iterations[rows],
-                total,
-                comm,
-                compute,
-                stretch(total),
+                sizes,
+                np.median(times.total_ms[rows], axis=1),
+                (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1),
+                times.compute_ms[rows].min(axis=1),
                 times,
                 rows,
                 f"{times.source} of every rank",
@@ -88,12 +86,32 @@ def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None
     if told.is_empty():
         return None
     total = told["gpu_ms"].to_numpy()
-    comm_of_engine = told["comm_ms"]
-    comm = None if comm_of_engine.null_count() else np.minimum(total, comm_of_engine.to_numpy() * waiting)
+    comm = None if told["comm_ms"].null_count() else np.minimum(total, told["comm_ms"].to_numpy() * waiting)
     compute = None if comm is None else total - comm
-    return Upstream(
-        told["iteration"].to_numpy(), total, comm, compute, stretch(total), None, None, "the engine's s records"
-    )
+    numbers = told["iteration"].to_numpy()
+    return _upstream(numbers, told["batch_size"], total, comm, compute, None, None, "the engine's s records")
+
+
+def _upstream(
+    iterations: NDArray[np.int64],
+    batch: pl.Series,
+    total: NDArray[np.float64],
+    comm: NDArray[np.float64] | None,
+    compute: NDArray[np.float64] | None,
+    ranks: RankTimes | None,
+    rows: NDArray[np.int64] | None,
+    source: str,
+) -> Upstream:
+    """Times at one batch size: where they seem to stretch, what the batch does to them is taken off first."""
+    sizes = batch.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    found = stretch(total)
+    if found is not None:
+        calm = int(found.calm[-1]) + 1
+        total = at_one_size(total, sizes, calm)
+        comm = None if comm is None else at_one_size(comm, sizes, calm)
+        compute = None if compute is None else at_one_size(compute, sizes, calm)
+        found = stretch(total)
+    return Upstream(iterations, total, comm, compute, found, ranks, rows, source)
 
 
 def _waiting(case: Case) -> float:

@@ -1,6 +1,6 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
--- The calmest comes first: the smallest share of steps outside the regime normal; then the replica whose
+-- The calmest comes first: one whose every step was in the regime normal; then the replica whose
 -- plan varied least (share of its steps that left its most frequent tactic); then the one whose step
 -- times spread least (p95 over median); then the member with whose tokens most agree; then the
 -- earliest. The reference itself has none.
@@ -11,7 +11,7 @@ WITH members AS (
     FROM request_keys
     WHERE repeatable AND effective_text_sha256 IS NOT NULL
 ), told AS (
-    SELECT s.req_id, avg(CASE WHEN g.regime = 'normal' THEN 0 ELSE 1 END) FILTER (WHERE g.regime IS NOT NULL) AS strained,
+    SELECT s.req_id, bool_or(g.regime <> 'normal') AS strained,
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
     FROM steps AS s
     LEFT JOIN step_regimes AS g ON g.req_id = s.req_id AND g.step = s.step

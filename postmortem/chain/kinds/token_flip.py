@@ -21,13 +21,7 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     flip = case.flip
     if flip is None:
         return RuledOut("no token differs")
-    # Noise: how far the margin of the same step moved between the two, where the tokens still agreed.
-    agreed = case.steps.filter((pl.col("step") < flip.step) & pl.col("margin").is_not_null())
-    other_tactic = pl.col("algo_id") != pl.col("algo_id_reference")
-    other_precision = pl.col("precision_path") != pl.col("precision_path_reference")
-    moved = agreed.filter(other_tactic.fill_null(value=False) | other_precision.fill_null(value=False))
-    noise = (moved["margin"] - moved["margin_reference"]).abs().drop_nulls()
-    widest = noise.max() if noise.len() else None
+    widest, known = _noise(case)
     margin = flip.margin
     seen = f"the first step at which the tokens differ is {flip.step}"
     agree = f"steps 0 to {flip.step - 1} agree" if flip.step else "the first token already differs"
@@ -37,16 +31,18 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     ]
     if case.input.same is False:
         tests.append(Test("size", True, "another input needs no thin margin to give another token", margin, "logits"))
-    elif margin is not None and isinstance(widest, float):
+    elif margin is not None and widest is not None:
         within = margin <= 2 * widest  # both candidates move, each by as much as the noise
-        said = f"margin {number(margin)}; between tactics margins of this request moved by up to {number(widest)}"
+        said = (
+            f"margin {number(margin)}; between the two plans margins moved by up to {number(widest)} in {known} steps"
+        )
         tests.append(Test("size", within, said, margin, "logits"))
     elif margin is not None:
         tests.append(
             Test(
                 "size",
                 None,
-                "no earlier step ran another tactic: the noise between tactics is unknown",
+                "no step with the same tokens ran another plan: the noise between plans is unknown",
                 margin,
                 "logits",
             )
@@ -68,9 +64,27 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
         evidence=(
             case.evidence("flips", req_id=case.req_id, vs=case.reference),
             case.evidence("request_steps", req_id=case.req_id),
+            case.evidence("plan_noise_between"),
         ),
     )
     return Found(link)
+
+
+def _noise(case: Case) -> tuple[float | None, int]:
+    """How far margins moved at most between the plans that this request and its reference ran, and in how many steps.
+
+    Over all replays of the bundle, up to their own flips: one request's few steps say little.
+    """
+    plan = {"tactic": "algo_id", "precision": "precision_path"}
+    plan |= {f"reference_{name}": f"{column}_reference" for name, column in plan.items()}
+    ran = case.steps.select(pl.col(column).alias(name) for name, column in plan.items()).unique()
+    other = ran.filter(
+        pl.col("tactic").ne_missing(pl.col("reference_tactic"))
+        | pl.col("precision").ne_missing(pl.col("reference_precision"))
+    )
+    measured = case.frame("plan_noise_between").join(other, on=list(plan), how="semi", nulls_equal=True)
+    widest = measured["most_moved"].max()
+    return (float(widest) if isinstance(widest, float) else None), int(measured["steps"].sum())
 
 
 def _input(case: Case) -> str:
