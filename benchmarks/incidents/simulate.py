@@ -66,7 +66,9 @@ def simulate(scenario: Scenario, folder: Path) -> list[Label]:
         if key not in left.tokens or key not in mended.tokens:
             continue
         step = _first(tokens, left.tokens[key])
-        if step is None or (scenario.fault or world.noise) and _first(mended.tokens[key], left.tokens[key]) is not None:
+        if step is None or (
+            (scenario.fault or world.noise) and _first(mended.tokens[key], left.tokens[key]) is not None
+        ):
             continue
         labels.append(Label(ids[1][key], ids[0][key], step, tokens[step], left.tokens[key][step]))
     fault = scenario.fault

@@ -26,7 +26,7 @@ FARTHEST = 10_000
 
 @dataclass(frozen=True)
 class Upstream:
-    """Arrays in step with ``iterations``, ms at one batch size; ``comm_ms``: the longest any rank spent in collectives."""
+    """Arrays in step with ``iterations``, ms at one batch size; ``comm_ms``: the longest of any rank in collectives."""
 
     iterations: NDArray[np.int64]
     total_ms: NDArray[np.float64]

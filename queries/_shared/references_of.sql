@@ -1,8 +1,8 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
--- The calmest comes first: one whose every step was in the regime normal; then the replica whose
--- plan varied least (share of its steps that left its most frequent tactic); then the one whose step
--- times spread least (p95 over median); then the member with whose tokens most agree; then the
+-- The calmest comes first: one whose every step was in the regime normal; then the one that itself left its
+-- replica's most frequent plan (tactic and precision) least; then the replica whose requests left it least; then
+-- the one whose step times spread least (p95 over median); then the member with whose tokens most agree; then the
 -- earliest. The reference itself has none.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW references_of AS
@@ -10,31 +10,40 @@ WITH members AS (
     SELECT req_id, replica, admitted_ns, effective_text_sha256, decode_key
     FROM request_keys
     WHERE repeatable AND effective_text_sha256 IS NOT NULL
+), planned AS (
+    SELECT *, concat_ws(' ', algo_id, precision_path) AS plan FROM steps WHERE algo_id IS NOT NULL OR precision_path IS NOT NULL
+), usual AS (
+    SELECT replica, mode(plan ORDER BY plan) AS plan FROM planned GROUP BY replica
+), left_by AS (
+    SELECT p.req_id, p.replica, avg(CASE WHEN p.plan = u.plan THEN 0 ELSE 1 END) AS share
+    FROM planned AS p
+    JOIN usual AS u ON u.replica = p.replica
+    GROUP BY p.req_id, p.replica
+), varied AS (
+    SELECT replica, avg(share) AS share FROM left_by GROUP BY replica
 ), told AS (
     SELECT s.req_id, bool_or(g.regime <> 'normal') AS strained,
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
     FROM steps AS s
     LEFT JOIN step_regimes AS g ON g.req_id = s.req_id AND g.step = s.step
     GROUP BY s.req_id
-), usual AS (
-    SELECT replica, mode(algo_id ORDER BY algo_id) AS algo_id FROM steps GROUP BY replica
 ), spread AS (
-    SELECT s.replica, avg(CASE WHEN s.algo_id = u.algo_id THEN 0 ELSE 1 END) FILTER (WHERE s.algo_id IS NOT NULL) AS varied,
-           quantile_cont(s.gpu_ms, 0.95) / nullif(median(s.gpu_ms), 0) AS spread
-    FROM steps AS s
-    JOIN usual AS u ON u.replica = s.replica
-    GROUP BY s.replica
+    SELECT replica, quantile_cont(gpu_ms, 0.95) / nullif(median(gpu_ms), 0) AS spread
+    FROM steps
+    GROUP BY replica
 ), weighed AS (
-    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, p.varied, p.spread,
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, l.share AS own, v.share AS varied, p.spread,
            coalesce(m.admitted_ns, t.first_ns) AS since_ns,
            count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
     JOIN told AS t ON t.req_id = m.req_id
+    LEFT JOIN left_by AS l ON l.req_id = m.req_id
+    LEFT JOIN varied AS v ON v.replica = m.replica
     LEFT JOIN spread AS p ON p.replica = m.replica
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained NULLS LAST, varied NULLS LAST, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
+        ORDER BY strained NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed
 )

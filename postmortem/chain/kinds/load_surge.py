@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from postmortem.analyses.arrivals import rate_difference, surge
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.median_mad import median
@@ -45,45 +46,47 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "how many requests arrived before the batch rose, and how long they waited",
             "admitted_ns in x records, or queue_ms in s records",
         )
-    rises = [(s, c) for s in seen if (c := change_point(s.values)) is not None and c.rises]
-    if not rises:
+    looked = [(s, found) for s in seen if (found := _grew(s)) is not None]
+    if not looked:
         return RuledOut(f"{' and '.join(s.noun for s in seen)} did not grow before the batch rose")
-    sign, found = min(rises, key=lambda r: r[1].p_value)
-    p_value = min(1.0, found.p_value * len(seen))
+    sign, (index, p_value) = min(looked, key=lambda r: r[1][1])
+    p_value = min(1.0, p_value * len(seen))
     if p_value > ALPHA:
         return RuledOut(f"{sign.noun} grew no more before the batch rose than by chance (p = {number(p_value)})")
-    now, calm = sign.values[found.index :], sign.values[: found.index]
-    more, low, high = _mean_effect(now, calm) if sign.counts else median_effect(now, calm, "difference")
-    level = float(now.mean()), float(calm.mean())
-    if not sign.counts:
-        level = median(now), median(calm)
-    rows = before.filter(pl.col("iteration").is_in(sign.iterations))
-    first = int(sign.iterations[found.index])
+    now, calm = sign.values[index:], sign.values[:index]
+    if sign.counts:
+        level, calm_level = float(now.mean()), float(calm.mean())
+        more, low, high = rate_difference(now, calm)
+    else:
+        level, calm_level = median(now), median(calm)
+        more, low, high = median_effect(now, calm, "difference")
+    first = int(sign.iterations[index])
+    rows = before.filter(pl.col("iteration") >= first)
     tests: tuple[Test, ...] = (
         order(first, effect.iteration),
         size(more, low, high, sign.unit, 0),
-        specificity(p_value, f"one change of level among blocks of shuffled iterations, {len(seen)} signs looked at"),
+        specificity(p_value, f"{sign.how}, {len(seen)} signs looked at"),
         mechanism(True, "the requests of the replica that formed this batch"),
     )
     share = None
-    if sign.counts:  # of the batch's rise: how many came beyond the calm rate
-        rise = effect.facts["after"] - effect.facts["before"]
-        came = min(1.0, max(0.0, (now - calm.mean()).sum() / rise))
-        share = float(came)
-        tests += (
-            Test("counterfactual", share >= HALF, f"{number(float(now.sum()))} requests came, "
-                 f"{number(float(calm.mean() * now.size))} at the calm rate; the batch rose by {rise}", share, "share"),
-        )  # fmt: skip
+    rise = effect.facts["after"] - (rows["batch_size"][0] or 0)
+    if sign.counts and rise > 0:
+        share = float(min(1.0, (now.sum() - calm_level * now.size) / rise))
+        said = (
+            f"{number(float(now.sum()))} requests came, {number(calm_level * now.size)} at the calm rate; "
+            f"the batch rose by {rise}"
+        )
+        tests += (Test("counterfactual", share >= HALF, said, share, "share"),)
     link = Link(
         kind=KIND.name,
-        summary=sign.says.format(more=number(more), now=number(level[0]), calm=number(level[1])),
+        summary=sign.says.format(more=number(more), now=number(level), calm=number(calm_level)),
         grade=grade(tests),
         replica=case.replica,
-        start_ns=rows["start_ns"][found.index],
+        start_ns=rows["start_ns"][0],
         end_ns=effect.start_ns,
         iteration=first,
-        value=level[0],
-        baseline=level[1],
+        value=level,
+        baseline=calm_level,
         unit=sign.unit,
         p_value=p_value,
         tests=tests,
@@ -98,6 +101,7 @@ class Sign:
 
     noun: str
     says: str
+    how: str
     unit: str
     counts: bool
     iterations: NDArray[np.int64]
@@ -108,13 +112,14 @@ def _arrivals(case: Case, before: pl.DataFrame) -> Sign | None:
     """Requests admitted in each iteration; None where x records tell no times."""
     admitted = case.frame("requests").filter(pl.col("replica") == case.replica)["admitted_ns"].drop_nulls().sort()
     starts = before["start_ns"]
-    if admitted.is_empty() or starts.null_count() or before.height < 2:  # noqa: PLR2004
+    if admitted.is_empty() or starts.null_count() or before.height < 2:
         return None
     at = np.searchsorted(admitted.to_numpy(), starts.to_numpy())
     # what came while the iteration before ran joins this one; the first has no before
     return Sign(
         "arrivals",
         "arrivals outran service: {now} requests came an iteration, {calm} before",
+        "as many by chance at the calm rate, corrected for the lengths of stretch looked at",
         "requests",
         True,
         before["iteration"].to_numpy()[1:],
@@ -130,6 +135,7 @@ def _waits(before: pl.DataFrame) -> Sign | None:
     return Sign(
         "the queue",
         "arrivals outran service: requests waited {more} ms longer",
+        "one change of level among blocks of shuffled iterations",
         "ms",
         False,
         told["iteration"].to_numpy(),
@@ -137,11 +143,12 @@ def _waits(before: pl.DataFrame) -> Sign | None:
     )
 
 
-def _mean_effect(now: NDArray[np.float64], calm: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Difference of two Poisson rates with its 95 % interval (normal approximation of the two counts)."""
-    more = float(now.mean() - calm.mean())
-    half = 1.96 * float(np.sqrt(now.sum() / now.size**2 + calm.sum() / calm.size**2))
-    return more, more - half, more + half
+def _grew(sign: Sign) -> tuple[int, float] | None:
+    """Where the sign rose to its level at the end, and its p-value; None where it did not."""
+    if sign.counts:
+        return surge(sign.values)
+    found = change_point(sign.values)
+    return (found.index, found.p_value) if found is not None and found.rises else None
 
 
 KIND = Kind(

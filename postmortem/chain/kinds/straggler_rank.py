@@ -74,14 +74,9 @@ def _shares(
     shares = []
     for one in late:
         alone, rest = gone([one]), gone([other for other in late if other is not one])
-        # the interval: the extremes of the two means
-        shares.append(
-            (
-                (alone[0] + every[0] - rest[0]) / 2,
-                (alone[1] + every[1] - rest[2]) / 2,
-                (alone[2] + every[2] - rest[1]) / 2,
-            )
-        )
+        # the bounds go together: all are of the same resampled iterations
+        share, *bounds = ((alone[k] + every[k] - rest[k]) / 2 for k in range(3))
+        shares.append((share, min(share, *bounds), max(share, *bounds)))
     return shares
 
 

@@ -1,0 +1,45 @@
+"""Counts an iteration: whether more came at the end than the rate before would bring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEWEST = 20  # iterations that a calm rate is learnt from: its error is then below a quarter of the count's deviation
+
+
+def surge(counts: NDArray[np.float64]) -> tuple[int, float] | None:
+    """The stretch at the end that holds the most surprising number of arrivals: (its first index, p).
+
+    Stretches of 1, 2, 4, 8 … iterations are looked at, each against the rate of all before it; arrivals are
+    Poisson, or wider where the calm counts vary more than Poisson ones do (their variance over their mean).
+    The chance to see as many includes that the rate is itself only estimated (so the tail is that of a negative
+    binomial: a Poisson count whose rate has a Gamma distribution), and is corrected for the lengths looked at
+    (Bonferroni). None where fewer than FEWEST iterations would be left to learn from, or nothing rose.
+    """
+    from scipy.stats import nbinom
+
+    lengths = [n for n in (1 << k for k in range(31)) if counts.size - n >= FEWEST]
+    best: tuple[int, float] | None = None
+    for n in lengths:
+        calm, came = counts[:-n], float(counts[-n:].sum())
+        wider = max(1.0, float(calm.var() / calm.mean())) if calm.sum() else 1.0
+        # half an arrival: Jeffreys' prior, so that a calm of zeros has a rate too
+        seen = calm.sum() / wider + 0.5
+        if came / n <= calm.mean():
+            continue
+        p = float(nbinom.sf(np.ceil(came / wider) - 1, seen, calm.size / (calm.size + n))) * len(lengths)
+        if best is None or p < best[1]:
+            best = counts.size - n, min(1.0, p)
+    return best
+
+
+def rate_difference(now: NDArray[np.float64], calm: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Difference of two rates of arrivals: (more, low, high), 95 %, from the counts' own deviations."""
+    more = float(now.mean() - calm.mean())
+    half = 1.96 * float(np.sqrt(max(now.sum(), 1.0) / now.size**2 + max(calm.sum(), 1.0) / calm.size**2))
+    return more, more - half, more + half

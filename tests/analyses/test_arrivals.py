@@ -1,0 +1,52 @@
+"""Counts of arrivals: a surge at the end is found, and chance is called chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from postmortem.analyses.arrivals import rate_difference, surge
+
+
+def test_a_burst_at_the_end() -> None:
+    """Ten in the last two iterations, after one in ten: found where it begins."""
+    counts = np.zeros(102)
+    counts[5:100:10] = 1
+    counts[-2:] = 5
+    found = surge(counts)
+    assert found is not None
+    assert found[0] == 100
+    assert found[1] < 1e-6
+
+
+def test_against_the_exact_tail() -> None:
+    """One length only (21 iterations): the p-value is the negative binomial's tail, summed by hand."""
+    counts = np.array([0.0] * 15 + [1.0] * 5 + [3.0])
+    found = surge(counts)
+    assert found is not None
+    # Gamma(5.5) over 20 iterations, then a Poisson count of at least 3 in one: 1 minus the terms for 0, 1, 2
+    p, r = 20 / 21, 5.5
+    terms = [p**r, r * p**r * (1 - p), r * (r + 1) / 2 * p**r * (1 - p) ** 2]
+    assert found[1] == pytest.approx(1 - sum(terms), rel=1e-9)
+
+
+def test_p_is_calibrated() -> None:
+    """On Poisson arrivals with nothing in them, p is below 5 % in no more than 5 % of 500 runs (and chance)."""
+    hits = 0
+    for seed in range(500):
+        found = surge(np.random.default_rng(seed).poisson(0.3, 120).astype(float))
+        hits += found is not None and found[1] <= 0.05
+    assert hits <= 25 + 2 * np.sqrt(500 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("counts", [np.zeros(5), np.zeros(60), np.concatenate([np.ones(40), np.zeros(20)])])
+def test_nothing_rose(counts: np.ndarray) -> None:
+    """Too short, empty, or fewer at the end: nothing."""
+    assert surge(counts) is None
+
+
+def test_rate_difference() -> None:
+    """Four an iteration against one: three more, and an interval around it."""
+    more, low, high = rate_difference(np.full(25, 4.0), np.full(100, 1.0))
+    assert more == 3.0
+    assert (low, high) == (pytest.approx(3 - 1.96 * np.sqrt(0.16 + 0.01)), pytest.approx(3 + 1.96 * np.sqrt(0.17)))
