@@ -1,1 +1,1 @@
-"""Simulated incidents with known truth, and the scorer of any tool that prints chains. Imports nothing of postmortem."""
+"""Simulated incidents with known truth, and the scorer of any tool that prints chains; apart from postmortem."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.incidents.world import Fault, Load, World
 
-# How much longer a calm iteration gets, as a share. The SLO lies at 7 %: subtle is just above it.
-SIZES = {"blatant": 0.6, "medium": 0.25, "subtle": 0.12}
+# How much longer a calm iteration gets, as a share. The SLO lies at 7 %: subtle is what only just crosses it.
+SIZES = {"blatant": 0.6, "medium": 0.25, "subtle": 0.09}
 ON_A_RANK = ("quant_stall", "kv_eviction", "memory_evaporation")
 STRETCH = ["collective_inflation", "batch_change", "algo_churn", "token_flip"]
 
@@ -49,7 +49,9 @@ def _base(seed: int, tps: tuple[int, ...] = (1, 2, 4, 8)) -> tuple[World, np.ran
     rng = np.random.default_rng([seed, 99])
     tp = int(rng.choice(tps))
     skew = tuple(float(x) for x in rng.uniform(0, 0.01, tp))
-    return World(seed=seed, replica="b", tp=tp, skew=skew, jitter=float(rng.uniform(0.004, 0.015))), rng
+    # at 2 % the slowest of eight ranks already takes half of what the SLO allows
+    load = Load(per_iteration=float(rng.choice([0.5, 0.6, 0.7, 0.8])))  # from often not full to always full
+    return World(seed=seed, replica="b", tp=tp, skew=skew, jitter=float(rng.uniform(0.004, 0.02)), load=load), rng
 
 
 def _window(rng: np.random.Generator) -> tuple[int, int]:
@@ -111,7 +113,7 @@ def isolation(intensity: str, seed: int) -> Scenario:
 
 def drift(kind: str, seed: int) -> Scenario:
     """Every other request saw another text, or was decoded with other settings."""
-    world, rng = _base(seed)
+    world, _ = _base(seed)
     world = replace(world, load=Load(per_iteration=0.3))
     fault = Fault(kind, 0, 400, 0.0)
     return Scenario(kind, kind, "medium", replace(world, faults=(fault,)), fault, [kind, "token_flip"],
@@ -188,7 +190,7 @@ def early_surge(seed: int) -> Scenario:
     found = on_rank("quant_stall", "medium", seed)
     assert found.fault
     later = replace(found.fault, first=found.fault.first + 120, stop=found.fault.stop + 120)
-    load = Load(surge=(10, 20, 2.0))
+    load = replace(found.world.load, surge=(10, 20, 2.0))
     world = replace(found.world, faults=(later,), load=load)
     return replace(found, name="early_surge", family="trap", fault=later, world=world)
 
@@ -224,13 +226,13 @@ def all_scenarios() -> list[Maker]:
     """Every scenario, in a fixed order: seed n of a range gets scenario n modulo their number."""
     made: list[Maker] = []
     for intensity in SIZES:
-        for kind in ON_A_RANK:
-            made.append(lambda seed, k=kind, i=intensity: on_rank(k, i, seed))  # type: ignore[misc]
+        made += [lambda seed, k=kind, i=intensity: on_rank(k, i, seed) for kind in ON_A_RANK]  # type: ignore[misc]
         made.append(lambda seed, i=intensity: fabric(i, seed))  # type: ignore[misc]
         made.append(lambda seed, i=intensity: surge(i, seed))  # type: ignore[misc]
         made.append(lambda seed, i=intensity: isolation(i, seed))  # type: ignore[misc]
         made.append(lambda seed, i=intensity: workspace(i, seed))  # type: ignore[misc]
-    made += [lambda seed, k=kind: precision(k, "medium", seed) for kind in ("quant_stall", "memory_evaporation")]  # type: ignore[misc]
-    made += [lambda seed, k=kind: drift(k, seed) for kind in ("effective_request_drift", "decode_config_drift")]  # type: ignore[misc]
+    stalls, drifts = ("quant_stall", "memory_evaporation"), ("effective_request_drift", "decode_config_drift")
+    made += [lambda seed, k=kind: precision(k, "medium", seed) for kind in stalls]  # type: ignore[misc]
+    made += [lambda seed, k=kind: drift(k, seed) for kind in drifts]  # type: ignore[misc]
     made += [nothing, host_noise, nothing, host_noise, unrecorded, evidence_out, sampled, constant_skew, skewed_clocks]
     return [*made, harmless_pins, bystander, early_surge, two_faults, lossy]

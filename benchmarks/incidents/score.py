@@ -52,7 +52,8 @@ def main() -> None:
 def ask(tool: str, seeds: Iterable[int], folder: Path) -> Iterable[dict[str, Any]]:
     """The tool's answer for up to ASKED labelled requests of each seed's bundle, with the truth beside it."""
     with subprocess.Popen(shlex.split(tool), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdin and worker.stdout
+        assert worker.stdin is not None
+        assert worker.stdout is not None
         for seed in seeds:
             place = folder / str(seed)
             if not (place / "truth.json").is_file():

@@ -76,7 +76,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         p_value=tests[2].figure,
         tests=tests,
         evidence=(case.evidence("iterations", replica=case.replica),),
-        facts={"direction": direction, "before": before, "after": after, "tactic": calm, "stop": numbers[began]},
+        facts={
+            "direction": direction,
+            "before": before,
+            "after": after,
+            "tactic": calm,
+            "stop": numbers[began],
+            "changed": numbers[left],
+        },
     )
     return Found(link, stays)
 

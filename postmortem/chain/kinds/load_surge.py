@@ -39,7 +39,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut(
             f"iterations stretched first: {with_unit(up.found.ratio[0], 'ratio')} from iteration {up.window.first}"
         )
-    before = case.iterations.filter(pl.col("iteration") <= effect.facts["stop"]).tail(FARTHEST)
+    changed = effect.facts["changed"]
+    before = case.iterations.filter(pl.col("iteration") <= changed).tail(FARTHEST)
     seen = [s for s in (_arrivals(case, before), _waits(before)) if s is not None]
     if not seen:
         return Unseen(
@@ -63,7 +64,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     first = int(sign.iterations[index])
     rows = before.filter(pl.col("iteration") >= first)
     tests: tuple[Test, ...] = (
-        order(first, effect.iteration),
+        order(first, changed),
         size(more, low, high, sign.unit, 0),
         specificity(p_value, f"{sign.how}, {len(seen)} signs looked at"),
         mechanism(True, "the requests of the replica that formed this batch"),
@@ -114,7 +115,7 @@ def _arrivals(case: Case, before: pl.DataFrame) -> Sign | None:
     starts = before["start_ns"]
     if admitted.is_empty() or starts.null_count() or before.height < 2:
         return None
-    at = np.searchsorted(admitted.to_numpy(), starts.to_numpy())
+    at = np.searchsorted(admitted.to_numpy(), starts.to_numpy(), side="right")
     # what came while the iteration before ran joins this one; the first has no before
     return Sign(
         "arrivals",
