@@ -10,6 +10,7 @@ import postmortem.chain.kinds as package
 from postmortem.base.errors import UnknownRequest
 from postmortem.base.rooms import rooms
 from postmortem.chain.case import Case
+from postmortem.chain.confidence import confidence
 from postmortem.chain.grade import HALF, corrected
 from postmortem.chain.kind import Found, Kind, RuledOut
 from postmortem.chain.model import Alternative, Chain, Flip, Grade, Link, Missing, RootCause, Verdict
@@ -51,8 +52,9 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     root = links[0] if links and kinds()[links[0].kind].role == "root" else None
     verdict = _verdict(case, links, root)
     cause = _cause(root) if root else None
+    sure = confidence(links) if root else None  # without a root cause there is nothing to be sure of
     return Chain(
-        bundle, req_id, reference, verdict, None, flip, cause,
+        bundle, req_id, reference, verdict, sure, flip, cause,
         tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
         narrate(case, verdict, links),
     )  # fmt: skip

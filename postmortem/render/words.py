@@ -71,9 +71,9 @@ def plain_kind(kind: str) -> str:
 
 
 def confidence_text(chain: Chain) -> str:
-    """The chain's confidence, or that it is not calibrated."""
+    """The chain's confidence, or that none is given: no root cause is named."""
     if chain.confidence is None:
-        return "confidence not calibrated"
+        return "no confidence given"
     return f"confidence {number(chain.confidence, 2)}"
 
 
