@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from postmortem.chain.audit import Audit
     from postmortem.chain.model import Chain
     from postmortem.chain.scan import Scan
     from postmortem.ingest.load import Progress
@@ -109,6 +110,12 @@ class Incident:
         from postmortem.chain.scan import scan
 
         return scan(self.catalogue, self.name, tell)
+
+    def audit(self) -> Audit:
+        """Which parts of the execution contract were recorded, and what cannot be concluded without the rest."""
+        from postmortem.chain.audit import audit
+
+        return audit(self.catalogue, self.name)
 
     def report(self, path: str | Path, *, req_ids: list[str] | None = None, force: bool = False) -> Path:
         """Write the HTML report for the review meeting: one file, offline.

@@ -71,7 +71,7 @@ def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None
     if times is not None:
         rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))
         if rows.size:
-            sizes = before.filter(pl.col("iteration").is_in(times.iterations[rows]))["batch_size"]
+            sizes = before.filter(np.isin(before["iteration"].to_numpy(), times.iterations))["batch_size"]
             return _upstream(
                 times.iterations[rows],
                 sizes,

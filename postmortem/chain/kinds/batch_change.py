@@ -22,15 +22,15 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     """Where the stretch of the other tactic begins: did the batch change there?"""
     if effect is None:
         return RuledOut("there is no effect")
+    known = case.iterations.filter(pl.col("batch_size").is_not_null() & pl.col("algo_id").is_not_null())
+    numbers = known["iteration"].to_list()
+    if effect.iteration not in numbers:
+        return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     planned = case.steps.filter(pl.col("iteration") == effect.iteration)["expected_algo_id"].drop_nulls()
     if planned.len() and planned[0] == effect.facts.get("reference_tactic"):
         return RuledOut(
             f"at iteration {effect.iteration} the plan for this batch was {planned[0]}, the reference's tactic"
         )
-    known = case.iterations.filter(pl.col("batch_size").is_not_null() & pl.col("algo_id").is_not_null())
-    numbers = known["iteration"].to_list()
-    if effect.iteration not in numbers:
-        return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     calm = effect.facts.get("reference_tactic")
     tactics, sizes = known["algo_id"].to_list(), known["batch_size"].to_list()
     here = numbers.index(effect.iteration)

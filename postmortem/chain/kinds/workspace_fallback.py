@@ -38,6 +38,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
 
 def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     """Whether the request's own iteration reports a fallback for want of workspace."""
+    if effect.iteration is None:
+        return Unseen("which tactic was planned at the flip", "iteration in s records")
     rows = case.frame("rank_state", replica=case.replica).filter(pl.col("iteration") == effect.iteration)
     planned = rows.filter(pl.col("expected_algo_id").is_not_null())
     if planned.is_empty():

@@ -1,0 +1,109 @@
+"""What a bundle can prove: which parts of the execution contract were recorded, and what is lost without the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from postmortem.chain.contract import CONTRACT
+
+if TYPE_CHECKING:
+    from postmortem.catalogue.catalogue import Catalogue
+
+SCHEMA = "postmortem.audit/1"
+LOST = {"data_loss", "error"}  # severities of notes that mean that something is gone
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of the contract: recorded, partly or absent; how many records have it, and what it costs."""
+
+    part: str
+    record: str
+    fields: tuple[str, ...]
+    status: str
+    recorded: int
+    records: int
+    without: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Whether the bundle can prove which plan ran, and why not where it cannot.
+
+    ``proven`` counts requests whose every step's plan is recorded, ``partly`` and ``absent`` the others;
+    ``requests`` has one entry a request, ``declared`` one a declaration and what ran, ``losses`` one a note
+    of something lost, ``sources`` one a file.
+    """
+
+    bundle: str
+    answer: str
+    proven: int
+    partly: int
+    absent: int
+    contract: tuple[Finding, ...]
+    declared: tuple[dict[str, Any], ...]
+    losses: tuple[dict[str, Any], ...]
+    sources: tuple[dict[str, Any], ...]
+    requests: tuple[dict[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The audit as plain JSON values, the schema's name first."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def audit(catalogue: Catalogue, bundle: str) -> Audit:
+    """Look through the records; every figure is a query's."""
+    requests = catalogue.rows("contract_by_request")
+    counted = Counter(r["proof"] for r in requests)
+    contract = _findings(catalogue)
+    losses = [n for n in catalogue.rows("notes") if n["severity"] in LOST]
+    losses += [
+        {"path": s["path"], "severity": "data_loss", "code": "rejected", "message": f"{s['rejected']} records rejected"}
+        for s in catalogue.rows("sources")
+        if s.get("rejected")
+    ]
+    return Audit(
+        bundle=bundle,
+        answer=_answer(requests, counted),
+        proven=counted["recorded"],
+        partly=counted["partly"],
+        absent=counted["absent"],
+        contract=contract,
+        declared=tuple(catalogue.rows("declared_executed")),
+        losses=tuple(losses),
+        sources=tuple(
+            {k: s.get(k) for k in ("path", "kind", "rows", "rejected", "replica", "rank", "error")}
+            for s in catalogue.rows("sources")
+        ),
+        requests=tuple(requests),
+    )
+
+
+def _findings(catalogue: Catalogue) -> tuple[Finding, ...]:
+    """Each part of the contract by its best recorded field."""
+    counts = {(r["record"], r["field"]): (r["recorded"], r["records"]) for r in catalogue.rows("contract_fields")}
+    found = []
+    for part in CONTRACT:
+        recorded, records = max(counts.get((part.record, field), (0, 0)) for field in part.fields)
+        status = "absent" if not recorded else "recorded" if recorded == records else "partly"
+        found.append(Finding(part.name, part.record, part.fields, status, recorded, records, part.without, part.how))
+    return tuple(found)
+
+
+def _answer(requests: list[dict[str, Any]], counted: Counter[str]) -> str:
+    """The one line: can this bundle prove which plan ran?"""
+    if not requests:
+        return "No: no record tells of any request."
+    proven, of = counted["recorded"], len(requests)
+    if proven == of:
+        return f"Yes: for all {of} requests, input and plan are recorded at every step."
+    lacking = Counter(field.split(" (")[0] for r in requests if r["proof"] != "recorded" for field in r["lacks"])
+    gaps = sum(1 for r in requests if r["gaps"])
+    why = [f"{field} in {n}" for field, n in lacking.most_common(3)]
+    if gaps:
+        why.append(f"steps in {gaps}")
+    head = "No" if not proven else f"For {proven} of {of} requests"
+    return f"{head}: missing are {', '.join(why)}." if why else f"{head}."

@@ -1,0 +1,18 @@
+"""Which parts of the execution contract were recorded, and what cannot be concluded without the rest."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from postmortem.chain.audit import audit
+from postmortem.render.section import ReportContext, Section, page
+
+
+def build(context: ReportContext) -> Markup:
+    """The one line, the contract part by part, declared against executed, and what was lost."""
+    found = audit(context.catalogue, context.bundle)
+    differs = [d for d in found.declared if d["agrees"] is False]
+    return page("audit.html", audit=found, differs=differs, command=context.command("audit"))
+
+
+SECTION = Section("audit", "Can this bundle prove which plan ran?", 65, build)
