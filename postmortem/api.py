@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +14,7 @@ from postmortem.store.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import altair as alt
     import polars as pl
 
     from postmortem.chain.audit import Audit
@@ -60,6 +62,10 @@ class Incident:
         self.store = store
         self._con = open_store(store)
         self.catalogue = Catalogue(self._con)
+        if "IPython" in sys.modules:
+            from postmortem.render.notebook import show_in_notebooks
+
+            show_in_notebooks(type(self))
 
     @property
     def name(self) -> str:
@@ -116,6 +122,28 @@ class Incident:
         from postmortem.chain.audit import audit
 
         return audit(self.catalogue, self.name)
+
+    def chart(self, name: str = "incident_timeline", req_id: str | None = None) -> alt.TopLevelMixin:
+        """A chart of ``charts``, of one request's chain (by default of the first that flipped).
+
+        Raises UnknownRequest; a defect where the name is none of ``charts``.
+        """
+        from postmortem.render.charts import chart_named
+        from postmortem.render.frames import gather
+
+        asked = req_id or next(iter(self.flipped()), None)
+        chain = None if asked is None else self.chain(asked)
+        return chart_named(name).draw(gather(self.catalogue, chain).frames)
+
+    @property
+    def charts(self) -> pl.DataFrame:
+        """One row a chart: its name, and the question that it answers."""
+        import polars as pl
+
+        from postmortem.render.charts import charts
+
+        known = charts().values()
+        return pl.DataFrame({"chart": [c.name for c in known], "question": [c.question for c in known]})
 
     def report(self, path: str | Path, *, req_ids: list[str] | None = None, force: bool = False) -> Path:
         """Write the HTML report for the review meeting: one file, offline.

@@ -1,10 +1,16 @@
-"""Rich displays for notebooks: a chain and a link as HTML, plain functions without state."""
+"""Rich displays for notebooks: an incident, a scan, an audit, a chain and a link as HTML."""
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 from markupsafe import Markup, escape
 
+from postmortem.base.units import clock_text, count
+from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
+from postmortem.chain.scan import Scan
 from postmortem.render.theme import GRADE_COLOURS
 from postmortem.render.words import (
     GRADE_MARKS,
@@ -22,6 +28,9 @@ from postmortem.render.words import (
     visible,
     when_text,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CELL = Markup('<td style="text-align:left;vertical-align:top">{}</td>')
 
@@ -100,3 +109,74 @@ def link_html(link: Link) -> str:
         lines: list[list[str | Markup]] = [[evidence_text(e)] for e in link.evidence]
         parts.append(_table(["evidence"], lines))
     return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+
+
+def scan_html(scan: Scan) -> str:
+    """The incidents, worst first, a row each."""
+    head = f"{count(len(scan.divergences), 'divergence')} in {count(len(scan.incidents), 'incident')}"
+    lines: list[list[str | Markup]] = []
+    for number, one in enumerate(scan.incidents, 1):
+        kind = plain_kind(one.kind) if one.kind else "nothing that the bundle shows"
+        where = [f"rank {one.rank}" if one.rank is not None else "", f"replica {one.replica}" if one.replica else ""]
+        times = (
+            ""
+            if one.first_ns is None or one.last_ns is None
+            else f"{clock_text(one.first_ns)} to {clock_text(one.last_ns)}"
+        )
+        lines.append(
+            [
+                str(number),
+                kind if one.root else f"begins at {kind}",
+                ", ".join(part for part in where if part),
+                count(len(one.requests), "request"),
+                times,
+                one.verdict.value.replace("_", " "),
+                one.example,
+            ]
+        )
+    parts = [
+        Markup("<p><strong>{}</strong>; {} of {} requests have a reference</p>").format(
+            head, scan.compared, scan.requests
+        )
+    ]
+    if lines:
+        parts.append(_table(["", "root cause", "where", "touched", "when", "verdict", "for example"], lines))
+    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+
+
+def audit_html(audit: Audit) -> str:
+    """The one line, and the parts of the contract that are not recorded."""
+    lines: list[list[str | Markup]] = [
+        [f.part, f.status, f"{f.recorded} of {f.records}", f.without, f.how]
+        for f in audit.contract
+        if f.status != "recorded"
+    ]
+    parts = [Markup("<p>Can this bundle prove which plan ran?<br><strong>{}</strong></p>").format(_safe(audit.answer))]
+    if lines:
+        parts.append(_table(["part", "", "records", "without it cannot be told", "what records it"], lines))
+    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+
+
+def incident_html(incident: Any) -> str:
+    """The bundle's name and its files."""
+    sources = incident.catalogue.rows("sources")
+    lines: list[list[str | Markup]] = [
+        [s["path"], s["kind"], f"{s['rows']:,}", s["replica"] or "", "" if s["rank"] is None else str(s["rank"])]
+        for s in sources
+    ]
+    head = Markup("<p><strong>{}</strong>, {}</p>").format(_safe(incident.name), count(len(sources), "file"))
+    return str(Markup("<div>{}</div>").format(head + _table(["file", "kind", "rows", "replica", "rank"], lines)))
+
+
+def show_in_notebooks(incident_type: type) -> None:
+    """Tell a running IPython how to show these objects; nothing where there is none."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None:
+        return
+    html = shell.display_formatter.formatters["text/html"]
+    shown: dict[type, Callable[[Any], str]] = {
+        Chain: chain_html, Link: link_html, Scan: scan_html, Audit: audit_html, incident_type: incident_html,
+    }  # fmt: skip
+    for kind, how in shown.items():
+        html.for_type(kind, how)
