@@ -30,22 +30,30 @@ NOTEBOOKS: dict[str, list[str]] = {
         "## What happened: every divergence, by incident, worst first",
         "scan = incident.scan()\nscan",
         "## The worst request: what set it off, link by link",
-        "worst = scan.incidents[0].example if scan.incidents else None\n"
-        "chain = incident.chain(worst) if worst else None\nchain",
+        (
+            "worst = scan.incidents[0].example if scan.incidents else None\n"
+            "chain = incident.chain(worst) if worst else None\nchain"
+        ),
         "## The timeline",
         'incident.chart("incident_timeline", worst) if worst else None',
         "## How do you know? Each link, its five tests, and the rows behind it",
-        "from IPython.display import display\n\n"
-        "for link in chain.links if chain else ():\n"
-        "    display(link)\n"
-        "    for evidence in link.evidence[:1]:\n"
-        "        display(incident.query(evidence.query, **evidence.params).head(3))",
+        (
+            "from IPython.display import display\n\n"
+            "for link in chain.links if chain else ():\n"
+            "    display(link)\n"
+            "    for evidence in link.evidence[:1]:\n"
+            "        display(incident.query(evidence.query, **evidence.params).head(3))"
+        ),
         "## Your own question\n\nEvery query of the library by name, or SQL over the store's tables (read-only).",
-        'incident.sql("SELECT replica, algo_id, count(*) AS steps FROM s_records WHERE req_id IS NOT NULL "\n'
-        '             "GROUP BY ALL ORDER BY ALL")',
+        (
+            'incident.sql("SELECT replica, algo_id, count(*) AS steps FROM s_records WHERE req_id IS NOT NULL "\n'
+            '             "GROUP BY ALL ORDER BY ALL")'
+        ),
         "## The report for the meeting\n\nOne file, offline. It is written beside this notebook, never beside the evidence.",
-        'report = incident.report("incident-report.html", req_ids=[worst], force=True) if worst else None\n'
-        "report.name if report else None",
+        (
+            'report = incident.report("incident-report.html", req_ids=[worst], force=True) if worst else None\n'
+            "report.name if report else None"
+        ),
     ],
     "01_open_a_bundle": [
         "# Open a bundle\n\nA bundle is a folder or an archive of whatever was recorded. Files are known by what they hold.",
@@ -72,8 +80,10 @@ NOTEBOOKS: dict[str, list[str]] = {
         'incident.query("regime_occupancy", replica="b")',
         "The SQL of any query can be read, and taken further:",
         'print(incident.catalogue.sql_text("flip_by_tactic"))',
-        'incident.sql("SELECT iteration, batch_size, algo_id FROM engine_iterations "\n'
-        "             \"WHERE replica = 'b' AND iteration BETWEEN 225 AND 240 ORDER BY iteration\")",
+        (
+            'incident.sql("SELECT iteration, batch_size, algo_id FROM engine_iterations "\n'
+            "             \"WHERE replica = 'b' AND iteration BETWEEN 225 AND 240 ORDER BY iteration\")"
+        ),
     ],
     "03_walk_a_chain": [
         "# Walk a chain\n\nFrom the flipped token back to what set it off.",
@@ -94,8 +104,10 @@ NOTEBOOKS: dict[str, list[str]] = {
         OPEN.rsplit("\n", 1)[0],
         "All requests that flipped; the report may show any of them.",
         "incident.flipped()",
-        'report = incident.report("straggler-report.html", req_ids=["b-107", "b-108"], force=True)\n'
-        'f"{report.name}: {report.stat().st_size / 2**20:.1f} MiB"',
+        (
+            'report = incident.report("straggler-report.html", req_ids=["b-107", "b-108"], force=True)\n'
+            'f"{report.name}: {report.stat().st_size / 2**20:.1f} MiB"'
+        ),
         "The charts by themselves, as pictures for a slide:",
         "incident.charts",
         'incident.chart("incident_timeline", "b-107")',

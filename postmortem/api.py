@@ -173,4 +173,4 @@ class Incident:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Incident {self.name!r}, store {self.store}>"
+        return f"<Incident {self.name!r}>"

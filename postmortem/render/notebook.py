@@ -180,3 +180,20 @@ def show_in_notebooks(incident_type: type) -> None:
     }  # fmt: skip
     for kind, how in shown.items():
         html.for_type(kind, how)
+
+
+def pointed_at(bundle: str) -> dict[str, Any]:
+    """The incident notebook as JSON values, its BUNDLE set, without outputs."""
+    import json
+    from importlib.resources import files
+    from pathlib import Path
+
+    installed = Path(str(files("postmortem"))) / "_notebooks"
+    folder = installed if installed.is_dir() else Path(__file__).parents[2] / "notebooks"
+    notebook: dict[str, Any] = json.loads((folder / "incident.ipynb").read_text("utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+            lines = "".join(cell["source"]).split("\n")
+            cell["source"] = "\n".join(f"BUNDLE = {bundle!r}" if x.startswith("BUNDLE = ") else x for x in lines)
+    return notebook

@@ -74,7 +74,7 @@ def confidence_text(chain: Chain) -> str:
     """The chain's confidence, or that none is given: no root cause is named."""
     if chain.confidence is None:
         return "no confidence given"
-    return f"confidence {number(chain.confidence, 2)}"
+    return f"confidence {number(chain.confidence)}"
 
 
 def place_text(place: Link | RootCause) -> str:
