@@ -255,17 +255,18 @@ def _within(iterations: NDArray[np.int64], window: Window) -> NDArray[np.bool_]:
     return inside
 
 
-def _first_late(case: Case, late: Link, window: Window, calm: Window) -> int:
-    """The first iteration of the window in which the rank was later than in 99 % of the calm ones.
+def _first_late(case: Case, effect: Link, window: Window, calm: Window) -> int:
+    """The first iteration of the window in which the rank was nearer to its late level than to its calm one.
 
     The window's own start is where a level changed best, and may lie an iteration or two off.
     """
-    found = _lead(case, late)
+    found = _lead(case, effect)
     if found is None:
         return window.first
     iterations, lead = found
-    usual = np.quantile(lead[_within(iterations, calm)], 0.99)
-    beyond = iterations[_within(iterations, window) & (lead > usual)]
+    late = _within(iterations, window)
+    half = (np.median(lead[_within(iterations, calm)]) + np.median(lead[late])) / 2
+    beyond = iterations[late & (lead > half)]
     return int(beyond[0]) if beyond.size else window.first
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,3 +90,41 @@ def test_nothing_secret_is_shipped() -> None:
         data = path.read_bytes()
         for secret in (b"/root/", b"/home/", b"PATH=", b"HOSTNAME=", b"SSH_", b"TOKEN="):
             assert secret not in data, (path, secret)
+
+
+def _holds(expected: Any, found: Any) -> bool:
+    """Whether all that is expected is there: keys of objects, entries of lists one by one."""
+    if isinstance(expected, dict):
+        return isinstance(found, dict) and all(k in found and _holds(v, found[k]) for k, v in expected.items())
+    if isinstance(expected, list):
+        return len(expected) == len(found) and all(_holds(e, f) for e, f in zip(expected, found, strict=True))
+    return bool(expected == found)
+
+
+@pytest.mark.parametrize("name", ["straggler", "memory_evaporation", "request_drift"])
+def test_expected_chain(name: str) -> None:
+    """The chain is the one in expected/chain.json, which was written from the lab's truth, not from a chain."""
+    folder = INCIDENTS / name
+    expected = json.loads((folder / "expected" / "chain.json").read_text("utf-8"))
+    with open_bundle(folder / "bundle") as incident:
+        found = json.loads(json.dumps(incident.chain(expected["req_id"]).to_dict()))
+    assert _holds(expected, found)
+
+
+def test_evaporation_of_every_flip() -> None:
+    """All eleven flips that the lab proved to be the fault's lead back to the pins on rank 1."""
+    truth = tomllib.loads((INCIDENTS / "memory_evaporation" / "truth.toml").read_text("utf-8"))
+    with open_bundle(INCIDENTS / "memory_evaporation" / "bundle") as incident:
+        (one,) = incident.scan().incidents
+    assert (one.kind, one.rank, one.replica) == (truth["fault"], truth["rank"], truth["replica"])
+    assert sorted(one.requests) == sorted(flip["req_id"] for flip in truth["flip"])
+
+
+def test_every_drifted_request_and_no_other() -> None:
+    """The requests that the lab shaped otherwise are the different inputs, each told by what shaped it."""
+    truth = tomllib.loads((INCIDENTS / "request_drift" / "truth.toml").read_text("utf-8"))
+    with open_bundle(INCIDENTS / "request_drift" / "bundle") as incident:
+        drifted = {r["req_id"] for r in incident.catalogue.rows("other_inputs")}
+        shaped = {r["shaped_by"] for r in incident.catalogue.rows("request_drift")}
+    assert drifted == {f"b-{number}" for number in truth["drifted"]}
+    assert shaped == {"policy_inject", "truncation"}

@@ -48,9 +48,17 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     if fell.is_empty():
         return RuledOut(f"at iteration {effect.iteration} no rank reports a fallback for want of workspace")
     first = fell.row(0, named=True)
+    own = case.steps["iteration"].drop_nulls().to_list()
+    earlier = case.frame("rank_state", replica=case.replica).filter(
+        (pl.col("fallback_reason") == "workspace")
+        & pl.col("rank").eq_missing(first["rank"])
+        & pl.col("iteration").is_in(own)
+    )
+    # the first step of this request that fell back; the prompt's own iterations are no steps of it
+    since = earlier.sort("iteration").row(0, named=True) if earlier.height else first
     everywhere = fell.height == planned.height
     tests = (
-        order(first["iteration"], effect.iteration),
+        order(since["iteration"], effect.iteration),
         Test(
             "size",
             first["algo_id"] != first["expected_algo_id"],
@@ -61,15 +69,15 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     link = Link(
         kind=KIND.name,
         summary=(
-            f"workspace was short ({first['workspace_free_mb']} MiB free): "
+            f"workspace was short ({first['workspace_free_mb']} MiB free): tactic "
             f"{first['algo_id']} ran instead of {first['expected_algo_id']}"
         ),
         grade=grade(tests),
         replica=case.replica,
         rank=None if everywhere else first["rank"],
-        start_ns=first["ts_ns"],
+        start_ns=since["ts_ns"],
         end_ns=first["ts_ns"],
-        iteration=first["iteration"],
+        iteration=since["iteration"],
         value=first["workspace_free_mb"],
         unit="MiB",
         tests=tests,
