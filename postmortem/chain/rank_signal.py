@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signal:
-    """What rises: ``value`` is an expression over rank_state's columns, ``activity`` the NVTX kind of its ranges.
+    """What rises: ``value`` is an expression over the columns of ``query``, ``activity`` the NVTX kind of its ranges.
 
     ``says`` is the link's sentence; it may name {who}, {now} and {calm}.
     """
@@ -38,6 +38,7 @@ class Signal:
     column: str
     value: pl.Expr
     activity: str | None
+    query: str = "rank_state"
 
 
 def look(case: Case, effect: Link | None, signal: Signal) -> Outcome:
@@ -50,8 +51,8 @@ def look(case: Case, effect: Link | None, signal: Signal) -> Outcome:
 
 
 def values(case: Case, signal: Signal) -> pl.DataFrame:
-    """rank_state with the signal's value as a column, where it was recorded."""
-    rows = case.frame("rank_state", replica=case.replica)
+    """The signal's query with its value as a column, where it was recorded."""
+    rows = case.frame(signal.query, replica=case.replica)
     return rows.with_columns(signal.value.cast(pl.Float64).alias("signal")).filter(pl.col("signal").is_not_null())
 
 
@@ -68,7 +69,8 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
     mine = rows.filter(pl.col("rank").eq_missing(rank))
     if mine.is_empty():
-        return Unseen(f"{signal.noun} on {who}", f"{signal.column} in the s records of every rank")
+        where = " in the s records of every rank" if signal.query == "rank_state" else ""
+        return Unseen(f"{signal.noun} on {who}", f"{signal.column}{where}")
     now, before = _inside(mine, window), _inside(mine, calm)
     if not now.height or not before.height:
         return Unseen(
@@ -195,7 +197,7 @@ def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:
         unit=signal.unit,
         p_value=p_value,
         tests=tests,
-        evidence=(case.evidence("rank_state", replica=case.replica, rank=rank),),
+        evidence=(case.evidence(signal.query, replica=case.replica, rank=rank),),
         facts={"precision": other},
     )
     return Found(link, kept)
@@ -230,7 +232,7 @@ def _inside(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
 
 
 def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, ...]:
-    shown = [case.evidence("rank_state", replica=case.replica, rank=rank)]
+    shown = [case.evidence(signal.query, replica=case.replica, rank=rank)]
     if signal.activity is not None:
         shown.append(case.evidence("rank_activity", kind=signal.activity, replica=case.replica, rank=rank))
     return tuple(shown)
