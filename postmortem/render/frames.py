@@ -78,7 +78,7 @@ def gather(catalogue: Catalogue, chain: Chain | None, baseline: pl.DataFrame | N
         out.frames["baseline"] = baseline
     iterations, why = fetched(catalogue, "iterations")
     replica = _replica(chain, iterations)
-    for name in ("rank_iterations", "collectives", "flips"):
+    for name in ("rank_iterations", "collectives", "regimes", "flips"):
         frame, why_not = fetched(catalogue, name)
         if frame is None:
             out.absent[name] = why_not

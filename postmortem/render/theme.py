@@ -63,6 +63,16 @@ CALM = "#3b7a57"
 #: Tactics, in the order of their share; more than these are drawn as ``OTHER``.
 TACTIC_COLOURS: tuple[str, ...] = ("#0073b3", "#e59e00", "#009e73", "#cc79a7", "#f0e442", "#57b5ea")
 
+#: Regimes, from calm to worst, in the article's words.
+REGIME_COLOURS: dict[str, str] = {
+    "normal": "#dfe5ec",
+    "queue_degraded": "#56b4e9",
+    "memory_pressured": "#f5c97a",
+    "paging": "#e07b39",
+    "memory_evaporation": "#a8323e",
+    "isolation_strict": "#9b4f7e",
+}
+
 #: From nothing to much, for heat maps: light to dark, one hue family, print-safe.
 HEAT: tuple[str, ...] = ("#f4f1ea", "#f5c97a", "#e07b39", "#a8323e", "#4a1042")
 

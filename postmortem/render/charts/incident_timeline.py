@@ -3,7 +3,8 @@
 Columns wanted (times UTC epoch ns): ``links`` n, kind, grade, replica, rank, start_ns, end_ns;
 ``rank_iterations`` rank, iteration, start_ns, end_ns, compute_ns, comm_ns, sync_ns, idle_ns (ns);
 ``collectives`` seq, op, first_arrival_ns, wait_ns, transfer_ns (ns), straggler_rank;
-``iterations`` iteration, start_ns, end_ns, batch_size (sequences), algo_id, queue_ms (ms);
+``iterations`` iteration, start_ns, end_ns, batch_size (sequences), algo_id, queue_ms (ms), vram_free_mb,
+isr_pinned_mb, ckpt_pinned_mb (MiB); ``regimes`` rank, start_ns, end_ns, regime, reason;
 ``request_steps`` step, ts_ns, batch_size, algo_id, margin (logits), role;
 ``flips`` req_id, step, margin, ts_ns; ``baseline`` start_ns, end_ns.
 """
@@ -18,6 +19,7 @@ from postmortem.render.lanes.chain import chain_lane
 from postmortem.render.lanes.ranks import collective_lane, rank_lanes
 from postmortem.render.lanes.request import margin_lane
 from postmortem.render.lanes.scheduler import batch_lane, tactic_lane
+from postmortem.render.lanes.state import STRIP, memory_lane, queue_lane, regime_lane
 from postmortem.render.theme import LANE, WIDTH
 from postmortem.render.time_axis import Span, backdrop, lane, within
 
@@ -62,6 +64,17 @@ WANTS: Wants = {
         "end_ns": pl.Int64,
         "batch_size": pl.Int64,
         "algo_id": pl.String,
+        "queue_ms": pl.Float64,
+        "vram_free_mb": pl.Float64,
+        "isr_pinned_mb": pl.Float64,
+        "ckpt_pinned_mb": pl.Float64,
+    },
+    "regimes": {
+        "rank": pl.Int64,
+        "start_ns": pl.Int64,
+        "end_ns": pl.Int64,
+        "regime": pl.String,
+        "reason": pl.String,
     },
     "request_steps": {
         "req_id": pl.String,
@@ -100,7 +113,14 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     if links.height:
         lanes.append((chain_lane(links, span), 21 * links.height + 6))
     lanes += [(layers, LANE) for layers in rank_lanes(frames, span, notes)]
-    for make, height in ((collective_lane, LANE), (batch_lane, LANE), (margin_lane, LANE + 18)):
+    for make, height in (
+        (collective_lane, LANE),
+        (batch_lane, LANE),
+        (queue_lane, LANE),
+        (memory_lane, LANE),
+        (regime_lane, STRIP),
+        (margin_lane, LANE + 18),
+    ):
         layers = make(frames, span, notes)
         if layers:
             lanes.append((layers, height))
