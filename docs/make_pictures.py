@@ -1,4 +1,4 @@
-"""Make the README's pictures from the shipped incident: ``python docs/make_pictures.py``. Wants chromium."""
+"""Make the pictures of the README and the docs from the shipped incidents: ``python docs/make_pictures.py``. Wants chromium."""
 
 from __future__ import annotations
 
@@ -49,6 +49,13 @@ def main() -> None:
         page = place / "chain.html"
         page.write_text(console.export_html(inline_styles=True), "utf-8")
         shot(page, IMAGES / "chain.png", 880, 1090)
+    for name, sample, request in (
+        ("incident_timeline", "memory_evaporation", "b-145"),
+        ("tactics", "straggler", REQUEST),
+        ("margins", "straggler", REQUEST),
+    ):
+        with open_bundle(ROOT / "sample_traces/incidents" / sample / "bundle") as incident:
+            incident.chart(name, request).save(IMAGES / f"{name}.png", scale_factor=1.2)
     for picture in sorted(IMAGES.glob("*.png")):
         print(f"{picture.relative_to(ROOT)}  {picture.stat().st_size // 1024} KiB")
 
