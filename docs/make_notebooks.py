@@ -49,14 +49,14 @@ NOTEBOOKS: dict[str, list[str]] = {
             'incident.sql("SELECT replica, algo_id, count(*) AS steps FROM s_records WHERE req_id IS NOT NULL "\n'
             '             "GROUP BY ALL ORDER BY ALL")'
         ),
-        "## The report for the meeting\n\nOne file, offline. It is written beside this notebook, never beside the evidence.",
+        "## The report for the meeting\n\nOne file, offline, written beside this notebook.",
         (
             'report = incident.report("incident-report.html", req_ids=[worst], force=True) if worst else None\n'
             "report.name if report else None"
         ),
     ],
     "01_open_a_bundle": [
-        "# Open a bundle\n\nA bundle is a folder or an archive of whatever was recorded. Files are known by what they hold.",
+        "# Open a bundle\n\nA bundle is a folder or an archive. Files are known by what they hold.",
         OPEN,
         "Who read which file, how much of it, and whose it is:",
         'incident.sources.select("path", "kind", "rows", "rejected", "ignored", "replica", "rank")',
@@ -73,7 +73,7 @@ NOTEBOOKS: dict[str, list[str]] = {
         "Every query, what it tells, and its parameters:",
         "incident.queries",
         "Which answers left their reference's, at which step, and how thin the decision was:",
-        'incident.query("flips").select("req_id", "reference", "step", "token_id", "reference_token_id", "margin").head(5)',
+        'incident.query("flips").select("req_id", "reference", "step", "token_id", "margin").head(5)',
         "How far margins move between two tactics on the same step: the noise that a thin margin drowns in.",
         'incident.query("plan_noise_between")',
         "Which regime each rank was in, and for how long:",
@@ -132,7 +132,7 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
     """The notebook with its outputs: charts as pictures, nothing of this machine in them."""
     from nbclient import NotebookClient
 
-    pictures = new_code_cell('import altair\n\naltair.renderers.enable("png", scale_factor=1)')
+    pictures = new_code_cell('import altair\n\naltair.renderers.enable("png", scale_factor=0.8)')
     notebook.cells.insert(0, pictures)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     del notebook.cells[0]

@@ -1,4 +1,4 @@
-"""Make the pictures of the README and the docs from the shipped incidents: ``python docs/make_pictures.py``. Wants chromium."""
+"""Make the pictures of README and docs from the shipped incidents: ``python docs/make_pictures.py``. Wants chromium."""
 
 from __future__ import annotations
 

@@ -181,8 +181,9 @@ def report(answers: list[dict[str, Any]], seeds: str) -> str:
         said = Counter((a["chain"].get("root_cause") or {}).get("kind", "none") for a, _ in of)
         told = ", ".join(f"{k} {n}" for k, n in said.most_common(3))
         own = [j for _, j in of]
-        lines.append(f"| {name} | {intensity} | {len(of)} | {share(j['kind'] for j in own)} | {share(j['rank'] for j in own)} "
-                     f"| {f1(own)} | {sum(j['claimed'] for j in own)} | {told} |")  # fmt: skip
+        cells = (name, intensity, str(len(of)), share(j["kind"] for j in own), share(j["rank"] for j in own), f1(own),
+                 str(sum(j["claimed"] for j in own)), told)  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *reliability(faults)]
     return "\n".join(lines)
 

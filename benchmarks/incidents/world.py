@@ -24,7 +24,7 @@ TILES[SPARE] = 8
 
 @dataclass(frozen=True)
 class Load:
-    """Arrivals an iteration, and the shape of requests. 0.68 brings 28 sequences where 24 may run: the batch is full."""
+    """Arrivals an iteration, and the shape of requests. 0.68 brings 28 sequences where 24 may run: always full."""
 
     per_iteration: float = 0.68
     steps: tuple[int, int] = (24, 60)
@@ -33,7 +33,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong from iteration ``first`` to ``stop``. ``size`` is how much longer a calm iteration gets, as a share."""
+    """What is wrong from iteration ``first`` to ``stop``. ``size``: how much longer a calm iteration gets, a share."""
 
     kind: str
     first: int
@@ -98,7 +98,7 @@ EMBED, OUT = weights()
 
 
 def logits(hidden: np.ndarray, tactic: str, precision: str) -> np.ndarray:
-    """Partial sums of ``TILES[tactic]`` products, rounded to bfloat16 and added up in bfloat16: shape (batch, VOCAB)."""
+    """Partial sums of ``TILES[tactic]`` products, rounded to and added up in bfloat16: shape (batch, VOCAB)."""
     tile = TILES[tactic]
     if precision == "fp8":  # four bits of mantissa, as e4m3 with its hidden bit
         scale = np.exp2(np.floor(np.log2(np.maximum(np.abs(hidden), 2**-9))) - 3)

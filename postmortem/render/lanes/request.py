@@ -32,7 +32,9 @@ def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
     rows = flips.select(
         span.since("ts_ns").alias("t"),
         *ids,
-        whose=pl.when(pl.col("req_id").is_in(request.implode())).then(pl.lit("this request's")).otherwise(pl.lit("another's")),
+        whose=pl.when(pl.col("req_id").is_in(request.implode()))
+        .then(pl.lit("this request's"))
+        .otherwise(pl.lit("another's")),
     )
     top = ceiling(pl.concat([own["margin"], rows["margin"]]))[0] * 1.1
     y = alt.Y(

@@ -28,7 +28,7 @@ def regime_lane(frames: Frames, span: Span, _notes: list[str]) -> list[alt.Chart
     words = [name.replace("_", " ") for name in REGIME_COLOURS]
     seen = [word for word in words if word in rows["regime"]]
     colours = dict(zip(words, REGIME_COLOURS.values(), strict=True))
-    axis = lane_axis("regime of the worst rank", STRIP)
+    axis = lane_axis("regime, worst rank", STRIP)
     axis.labels = axis.ticks = axis.domain = False
     strip = (
         alt.Chart(values(rows))
