@@ -23,6 +23,9 @@ def score(folder: Path) -> tuple[str, bool]:
     truth = tomllib.loads((folder / "truth.toml").read_text("utf-8"))
     fault, rank = truth["fault"], truth.get("rank")
     proven = [f["req_id"] for f in truth.get("flip", []) if f.get("proven")]
+    if fault == "request_drift":  # no replay can prove it: the lab names the prompts that it shaped otherwise
+        fault = "effective_request_drift"
+        proven = [f"{truth['replica']}-{number}" for number in truth["drifted"]]
     with open_bundle(folder / "bundle") as incident:
         asked = proven if fault != "none" else incident.flipped()
         chains = [incident.chain(r) for r in asked]
