@@ -8,10 +8,11 @@ import numpy as np
 
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
-from postmortem.base.units import with_unit
-from postmortem.chain.grade import grade
+from postmortem.base.units import number, with_unit
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
+from postmortem.chain.surged import surged
 from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ def inflated(
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         return RuledOut(f"iterations before {effect.iteration} {took}: within chance")
+    if effect.facts.get("direction") == "rise":
+        load = surged(case, effect, "load_surge")
+        if isinstance(load, Found) and (load.share or 0.0) >= HALF:
+            return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
+        # Little 1961: at the same arrivals, as many more run at once as each takes longer.
+        before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
+        longest = up.found.ratio[2]
+        if before * (longest - 1) < HALF * rise:
+            return RuledOut(
+                f"iterations at most {with_unit(longest, 'ratio')} as long raise a batch of {before} "
+                f"by {number(before * (longest - 1))}, not by {rise}"
+            )
     now, calm = part_ms[up.found.now], part_ms[up.found.calm]
     ratio, low, high = median_effect(now, calm, "ratio")
     longer = with_unit(ratio, "ratio")

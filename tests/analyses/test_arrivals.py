@@ -47,6 +47,17 @@ def test_nothing_rose(counts: np.ndarray) -> None:
 
 def test_rate_difference() -> None:
     """Four an iteration against one: three more, and an interval around it."""
-    more, low, high = rate_difference(np.full(25, 4.0), np.full(100, 1.0))
+    more, low, high = rate_difference(np.full(25, 4.0), np.full(100, 1.0), np.ones(25), np.ones(100))
     assert more == 3.0
     assert (low, high) == (pytest.approx(3 - 1.96 * np.sqrt(0.16 + 0.01)), pytest.approx(3 + 1.96 * np.sqrt(0.17)))
+
+
+def test_longer_iterations_see_more_arrivals() -> None:
+    """Twice as many an iteration, in iterations that last twice as long: the same rate, no surge."""
+    counts = np.concatenate([np.tile([0.0, 1.0], 200), np.ones(64)])
+    lasted = np.concatenate([np.ones(400), np.full(64, 2.0)])
+    found = surge(counts, lasted)
+    assert found is None or found[1] > 0.05
+    alone = surge(counts)
+    assert alone is not None
+    assert alone[1] < 0.05

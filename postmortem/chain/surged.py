@@ -1,0 +1,148 @@
+"""More requests than before: by arrivals, or by how long they waited, up to where a batch rose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from postmortem.analyses.arrivals import rate_difference, surge
+from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.median_mad import median
+from postmortem.base.units import NS_PER_S, number
+from postmortem.chain.grade import ALPHA, HALF, grade
+from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
+from postmortem.chain.model import Link, Test
+from postmortem.chain.tests_of import mechanism, order, size, specificity
+from postmortem.chain.upstream import FARTHEST
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postmortem.chain.case import Case
+
+
+def surged(case: Case, effect: Link, kind: str) -> Outcome:
+    """Whether more came before the batch change than the calm rate would bring; worked out once for all who ask."""
+    facts = effect.facts["changed"], effect.facts["after"], effect.iteration
+    return case.worked_out("surged", lambda: _surged(case, effect, kind), *facts)
+
+
+def _surged(case: Case, effect: Link, kind: str) -> Outcome:
+    changed = effect.facts["changed"]
+    before = case.iterations.filter(pl.col("iteration") <= changed).tail(FARTHEST)
+    seen = [s for s in (_arrivals(case, before), _waits(before)) if s is not None]
+    if not seen:
+        return Unseen(
+            "how many requests arrived before the batch rose, and how long they waited",
+            "admitted_ns in x records, or queue_ms in s records",
+        )
+    looked = [(s, found) for s in seen if (found := _grew(s)) is not None]
+    if not looked:
+        return RuledOut(f"{' and '.join(s.noun for s in seen)} did not grow before the batch rose")
+    sign, (index, p_value) = min(looked, key=lambda r: r[1][1])
+    p_value = min(1.0, p_value * len(seen))
+    if p_value > ALPHA:
+        return RuledOut(f"{sign.noun} grew no more before the batch rose than by chance (p = {number(p_value)})")
+    now, calm = sign.values[index:], sign.values[:index]
+    if sign.counts:
+        lasted, lasted_calm = sign.exposure[index:], sign.exposure[:index]
+        level, calm_level = float(now.sum() / lasted.sum()), float(calm.sum() / lasted_calm.sum())
+        more, low, high = rate_difference(now, calm, lasted, lasted_calm)
+    else:
+        level, calm_level = median(now), median(calm)
+        more, low, high = median_effect(now, calm, "difference")
+    first = int(sign.iterations[index])
+    rows = before.filter(pl.col("iteration") >= first)
+    tests: tuple[Test, ...] = (
+        order(first, changed),
+        size(more, low, high, sign.unit, 0),
+        specificity(p_value, f"{sign.how}, {len(seen)} signs looked at"),
+        mechanism(True, "the requests of the replica that formed this batch"),
+    )
+    share = None
+    rise = effect.facts["after"] - (rows["batch_size"][0] or 0)
+    if sign.counts and rise > 0:
+        usual = calm_level * float(lasted.sum())
+        share = float(min(1.0, (now.sum() - usual) / rise))
+        said = f"{number(float(now.sum()))} requests came, {number(usual)} at the calm rate; the batch rose by {rise}"
+        tests += (Test("counterfactual", share >= HALF, said, share, "share"),)
+    link = Link(
+        kind=kind,
+        summary=sign.says.format(more=number(more), now=number(level), calm=number(calm_level)),
+        grade=grade(tests),
+        replica=case.replica,
+        start_ns=rows["start_ns"][0],
+        end_ns=effect.start_ns,
+        iteration=first,
+        value=level,
+        baseline=calm_level,
+        unit=sign.unit,
+        p_value=p_value,
+        tests=tests,
+        evidence=(case.evidence("iterations", replica=case.replica), case.evidence("requests")),
+    )
+    return Found(link, share)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One sign of load, an iteration a value. ``counts`` are told by ``exposure``, the seconds each iteration took:
+    a longer iteration sees more arrivals without any surge."""
+
+    noun: str
+    says: str
+    how: str
+    unit: str
+    counts: bool
+    iterations: NDArray[np.int64]
+    values: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+
+
+def _arrivals(case: Case, before: pl.DataFrame) -> Sign | None:
+    """Requests admitted in each iteration; None where x records tell no times."""
+    admitted = case.frame("requests").filter(pl.col("replica") == case.replica)["admitted_ns"].drop_nulls().sort()
+    starts = before["start_ns"]
+    if admitted.is_empty() or starts.null_count() or before.height < 2:
+        return None
+    at = np.searchsorted(admitted.to_numpy(), starts.to_numpy(), side="right")
+    # what came while the iteration before ran joins this one; the first has no before
+    return Sign(
+        "arrivals",
+        "arrivals outran service: {now} requests came a second, {calm} before",
+        "as many by chance at the calm rate, corrected for the lengths of stretch looked at",
+        "requests a second",
+        True,
+        before["iteration"].to_numpy()[1:],
+        np.diff(at).astype(np.float64),
+        np.maximum(np.diff(starts.to_numpy()) / NS_PER_S, 1e-9),
+    )
+
+
+def _waits(before: pl.DataFrame) -> Sign | None:
+    """Median wait of the requests of each iteration; None where it is not recorded."""
+    told = before.filter(pl.col("queue_ms").is_not_null())
+    if told.is_empty():
+        return None
+    return Sign(
+        "the queue",
+        "arrivals outran service: requests waited {more} ms longer",
+        "one change of level among blocks of shuffled iterations",
+        "ms",
+        False,
+        told["iteration"].to_numpy(),
+        told["queue_ms"].to_numpy(),
+        np.ones(told.height),
+    )
+
+
+def _grew(sign: Sign) -> tuple[int, float] | None:
+    """Where the sign rose to its level at the end, and its p-value; None where it did not."""
+    if sign.counts:
+        return surge(sign.values, sign.exposure)
+    found = change_point(sign.values)
+    return (found.index, found.p_value) if found is not None and found.rises else None
