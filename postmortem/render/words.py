@@ -42,6 +42,9 @@ TEST_QUESTIONS: dict[str, str] = {
     "counterfactual": "how much of the effect goes when the cause is taken out?",
 }
 
+# A ratio beyond this says no more than that the baseline is as good as nothing.
+MOST_TIMES = 1000
+
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
@@ -107,7 +110,7 @@ def figure_text(link: Link) -> str:
     if link.baseline is None:
         return text
     text += f", calm {with_unit(link.baseline, link.unit)}"
-    if link.baseline > 0 and link.unit != "ratio" and link.value >= link.baseline / 10:
+    if link.unit != "ratio" and link.baseline > 0 and 0.1 <= link.value / link.baseline <= MOST_TIMES:
         text += f" ({with_unit(link.value / link.baseline, 'ratio')})"
     return text
 
