@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from postmortem.catalogue.catalogue import Catalogue
-from postmortem.catalogue.derived import derive
+from postmortem.catalogue.derived import derive as keep_views
 from postmortem.ingest.cache import store_of
 from postmortem.store.store import open_store
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postmortem.chain.model import Chain
     from postmortem.chain.scan import Scan
     from postmortem.ingest.load import Progress
+    from postmortem.store.store import Writer
 
 
 def open_bundle(
@@ -52,6 +53,25 @@ def read_bundle(
     """
     place = Path(store) if store else None
     return store_of(Path(path), place, keep_environment, progress, fresh=fresh, derive=derive)
+
+
+def derive(writer: Writer) -> None:
+    """Add to a filled store what would else be worked out at every question."""
+    match_and_align(writer)
+    keep_views(writer.con)
+
+
+def match_and_align(writer: Writer) -> None:
+    """Fill the store's ``collective_calls`` and ``clock_fits``, where anything in it could coincide."""
+    catalogue = Catalogue(writer.con)
+    records, laps = catalogue.view("collective_records"), catalogue.view("lap_records")
+    if records.is_empty() and laps.is_empty():
+        return
+    from postmortem.analyses.collectives import clocks, match
+
+    calls = match(records)
+    writer.append("collective_calls", calls.to_arrow())
+    writer.append("clock_fits", clocks(calls, laps).to_arrow())
 
 
 class Incident:

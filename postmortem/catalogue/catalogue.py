@@ -122,6 +122,11 @@ class Catalogue:
         except duckdb.Error as e:
             raise QueryError(name, str(e).splitlines()[0]) from e
 
+    def view(self, name: str) -> pl.DataFrame:
+        """All rows of a shared view: for analyses that fill the store's own tables."""
+        self._use((name,))
+        return self._frame(f"_shared/{name}", f"FROM {name}", {})
+
     def sql(self, text: str) -> pl.DataFrame:
         """One's own read-only SQL over the store's tables. Raises QueryError."""
         self._use(views())

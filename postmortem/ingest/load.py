@@ -30,7 +30,7 @@ REJECTS = 5_000  # rejects held before they are written
 
 Progress = Callable[[str, int, int], None]
 """Called with the source's name, rows so far and bytes on disk."""
-Derive = Callable[[duckdb.DuckDBPyConnection], None]
+Derive = Callable[[Writer], None]
 """Called once with the filled store, before it takes its place."""
 
 
@@ -80,7 +80,7 @@ def ingest(
         _write_sources(writer, bundle, loaded)
         finish(writer)
         if derive:
-            derive(writer.con)
+            derive(writer)
 
 
 def _load_file(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from postmortem.base.rooms import RoomError
 
-SCHEMA_VERSION = 1  # 1: first
+SCHEMA_VERSION = 2  # 1: first; 2: collective_calls and clock_fits
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -16,23 +16,24 @@
 -- column: transfer_ns BIGINT ns — from the last arrival to the end
 -- column: straggler_rank INTEGER - — rank that arrived last
 -- column: source VARCHAR - — where the times come from
--- needs: nvtx_events(kind, keys, start_ns, end_ns)
--- uses: _shared/collective_arrivals, _shared/clock_fit
-WITH joined AS (
-    SELECT a.*, coalesce(f.uncertainty_ns, 0) AS uncertainty_ns
-    FROM collective_arrivals AS a
-    LEFT JOIN clock_fit AS f USING (source_id)
-    WHERE a.ranks > 1 AND ($replica IS NULL OR a.replica = $replica)
+-- needs: collective_calls(seq, rank, start_ns, end_ns)
+-- uses: _shared/collective_arrivals
+WITH ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY replica, comm, seq, op ORDER BY arrival_ns DESC, rank) AS place
+    FROM collective_arrivals
+    WHERE ranks > 1 AND ($replica IS NULL OR replica = $replica)
 ), matched AS (
     SELECT replica, comm, seq, op, max(bytes) AS bytes, count(*) AS ranks, min(arrival_ns) AS first_arrival_ns,
            max(arrival_ns) AS last_arrival_ns, max(leave_ns) AS end_ns, max(wait_ns) AS wait_ns,
-           min(transfer_ns) AS transfer_ns, arg_max(rank, arrival_ns) AS last_rank,
-           max(arrival_ns, 2) AS latest, max(uncertainty_ns) AS uncertainty_ns
-    FROM joined
+           min(transfer_ns) AS transfer_ns, any_value(rank) FILTER (WHERE place = 1) AS last_rank,
+           max(arrival_ns) - max(arrival_ns) FILTER (WHERE place = 2) AS ahead_ns,
+           sum(uncertainty_ns) FILTER (WHERE place <= 2) AS joint_ns, max(clocks) AS clocks, any_value(way) AS way
+    FROM ranked
     GROUP BY replica, comm, seq, op
 )
+-- "before" means earlier by more than the joint uncertainty; ranks of one source share its clock
 SELECT replica, comm, seq, op, bytes, ranks, first_arrival_ns, last_arrival_ns, end_ns, wait_ns, transfer_ns,
-       CASE WHEN latest[1] - latest[2] > uncertainty_ns THEN last_rank END AS straggler_rank,
-       'NVTX collective ranges' AS source
+       CASE WHEN ahead_ns > CASE WHEN clocks = 1 THEN 0 ELSE joint_ns END THEN last_rank END AS straggler_rank,
+       way AS source
 FROM matched
 ORDER BY replica, comm, seq, op

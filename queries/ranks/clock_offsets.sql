@@ -1,23 +1,24 @@
 -- Each source's clock against the bundle's: offset, uncertainty, and how it is known.
--- One row a source. offset_ns is what aligning added to its times, beyond the session's start time.
--- uncertainty_ns is NULL where nothing in the bundle coincides with it: then "before" is undecided
--- between it and the others. Drift is not fitted yet and NULL.
+-- One row a source, and one more for every time that its clock stepped. offset_ns is what aligning adds to its
+-- times, beyond the session's start time. uncertainty_ns is NULL where nothing in the bundle coincides with it:
+-- then "before" is undecided between it and the others.
 -- column: source VARCHAR - — path in the bundle
 -- column: replica VARCHAR - — replica
 -- column: rank INTEGER - — rank
--- column: offset_ns BIGINT ns — added to its times
--- column: drift_ppm DOUBLE ppm — drift
--- column: uncertainty_ns BIGINT ns — 95 % of the ends of shared collectives lie within it; of fewer than five, all
+-- column: offset_ns BIGINT ns — added to its times, in the middle of the stretch
+-- column: drift_ppm DOUBLE ppm — what is added beyond, over time; NULL where its 95 % interval holds zero
+-- column: uncertainty_ns BIGINT ns — 95 % of shared moments lie within it; of fewer than five, all
 -- column: method VARCHAR - — how it is known
+-- column: from_ns BIGINT ns — since when it holds, UTC epoch by the source's own clock; NULL: from the beginning
+-- column: stepped_ns BIGINT ns — by how much what is added jumped then; NULL: it did not
 -- needs: clocks(source_id)
--- uses: _shared/clock_fit
-SELECT s.path AS source, s.replica, s.rank, c.offset_ns + coalesce(f.offset_ns, 0) AS offset_ns,
-       CAST(NULL AS DOUBLE) AS drift_ppm,
-       -- fewer than five events show no spread of their own
-       CASE WHEN f.events < 5 THEN greatest(f.uncertainty_ns, f.stay_ns) ELSE f.uncertainty_ns END AS uncertainty_ns,
-       c.method || CASE WHEN f.events IS NOT NULL
-                        THEN ', then the common end of ' || f.events || ' collectives' ELSE '' END AS method
+SELECT s.path AS source, s.replica, s.rank, c.offset_ns + coalesce(f.offset_ns, 0) AS offset_ns, f.drift_ppm,
+       f.uncertainty_ns,
+       CASE WHEN f.events IS NOT NULL THEN c.method || ', then ' || f.shared
+            WHEN c.origin_ns IS NOT NULL THEN c.method || '; nothing that other sources have coincides with it'
+            ELSE c.method END AS method,
+       CASE WHEN f.stepped_ns <> 0 THEN f.from_ns END AS from_ns, nullif(f.stepped_ns, 0) AS stepped_ns
 FROM clocks AS c
 JOIN sources AS s USING (source_id)
-LEFT JOIN clock_fit AS f USING (source_id)
-ORDER BY s.path
+LEFT JOIN clock_fits AS f USING (source_id)
+ORDER BY s.path, f.from_ns

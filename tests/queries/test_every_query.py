@@ -14,10 +14,11 @@ import duckdb
 import pytest
 import yaml
 
+from postmortem.api import match_and_align
 from postmortem.catalogue.catalogue import Catalogue, queries, queries_folder
 from postmortem.catalogue.parse import Query
 from postmortem.store.schema import tables
-from postmortem.store.store import run
+from postmortem.store.store import Writer, run
 
 HERE = Path(__file__).parent
 QUERIES = sorted(queries().values(), key=lambda q: q.name)
@@ -49,6 +50,7 @@ def store_with(given: dict[str, list[dict[str, Any]]]) -> duckdb.DuckDBPyConnect
             names = ", ".join(f'"{k}"' for k in whole)
             marks = ", ".join("?" for _ in whole)
             run(con, f"INSERT INTO {name} ({names}) VALUES ({marks})", list(whole.values()))
+    match_and_align(Writer(con))
     return con
 
 

@@ -1,0 +1,43 @@
+-- uses: _shared/nvtx_utc
+-- One row a rank's part in a collective as one kind of source has it, by the source's own clock. track is what
+-- keeps the order of calls: a stream of a GPU, or a rank's communicator. seq is the recorded number, if any.
+-- A source that holds several ranks numbers them by CUDA device, or where devices repeat by process.
+CREATE VIEW collective_records AS
+WITH launched AS (
+    SELECT k.source_id, k.global_pid, k.device_id, k.stream_id,
+           regexp_extract(k.demangled_name, '^nccl(?:Dev)?Kernel_?([A-Z][A-Za-z]+)', 1) AS op,
+           k.start_ns + c.origin_ns + c.offset_ns AS start_ns, k.end_ns + c.origin_ns + c.offset_ns AS end_ns
+    FROM kernels AS k
+    JOIN clocks AS c USING (source_id)
+    WHERE starts_with(k.demangled_name, 'nccl') AND c.origin_ns IS NOT NULL
+), places AS (
+    SELECT source_id, global_pid, device_id,
+           count(*) OVER s AS ranks, count(*) OVER (PARTITION BY source_id, device_id) AS sharing,
+           row_number() OVER (PARTITION BY source_id ORDER BY global_pid, device_id) - 1 AS place
+    FROM (SELECT DISTINCT source_id, global_pid, device_id FROM launched)
+    WINDOW s AS (PARTITION BY source_id)
+), devices AS (
+    SELECT *, max(sharing) OVER (PARTITION BY source_id) AS most FROM places
+)
+SELECT l.source_id, s.replica,
+       CAST(CASE WHEN d.ranks = 1 THEN s.rank WHEN d.most = 1 THEN d.device_id ELSE d.place END AS INTEGER) AS rank,
+       '' AS comm, 'stream ' || coalesce(CAST(l.stream_id AS VARCHAR), '?') AS track, CAST(NULL AS BIGINT) AS seq,
+       nullif(l.op, '') AS op, CAST(NULL AS BIGINT) AS bytes, l.start_ns, l.end_ns,
+       CASE WHEN d.ranks = 1 THEN 'NCCL kernels' WHEN d.most = 1 THEN 'NCCL kernels, rank = CUDA device'
+            ELSE 'NCCL kernels, rank = order of processes' END AS way, 1 AS choice
+FROM launched AS l
+JOIN devices AS d ON d.source_id = l.source_id AND d.global_pid IS NOT DISTINCT FROM l.global_pid
+                     AND d.device_id IS NOT DISTINCT FROM l.device_id
+JOIN sources AS s ON s.source_id = l.source_id
+UNION ALL
+SELECT source_id, replica, rank, coalesce(keys->>'$.comm', ''), coalesce(keys->>'$.comm', ''),
+       TRY_CAST(keys->>'$.seq' AS BIGINT), keys->>'$.op', TRY_CAST(keys->>'$.bytes' AS BIGINT), start_ns, end_ns,
+       'NVTX collective ranges', 2
+FROM nvtx_utc
+WHERE kind = 'collective' AND end_ns IS NOT NULL
+UNION ALL
+SELECT i.source_id, s.replica, i.rank, coalesce(i.comm_id, i.comm_name, ''), coalesce(i.comm_id, i.comm_name, ''),
+       i.sn, i.coll, i.bytes, i.start_ns, i.stop_ns, 'NCCL Inspector', 3
+FROM nccl_inspector AS i
+JOIN sources AS s USING (source_id)
+WHERE i.start_ns IS NOT NULL AND i.stop_ns IS NOT NULL AND i.peer IS NULL
