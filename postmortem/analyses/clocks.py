@@ -65,8 +65,14 @@ def fit_clock(times_ns: NDArray[np.int64], differences_ns: NDArray[np.int64]) ->
             jump = offset + (drift or 0.0) * (here - at) - ran
         found.append(
             Segment(
-                int(times_ns[first]), int(times_ns[0]) + round(at), base + offset, drift, spread, slack,
-                stop - first, jump,
+                int(times_ns[first]),
+                int(times_ns[0]) + round(at),
+                base + offset,
+                drift,
+                spread,
+                slack,
+                stop - first,
+                jump,
             )  # fmt: skip
         )
     return found

@@ -86,7 +86,11 @@ def clocks(calls: pl.DataFrame, laps: pl.DataFrame) -> pl.DataFrame:
     for _, part in matched.group_by("replica", maintain_order=True):
         fits = _of_replica(part)
         placed.update(fits)
-        rows += [row for source, segments in sorted(fits.items()) for row in _rows(source, segments, "the common end of {} collectives")]
+        rows += [
+            row
+            for source, segments in sorted(fits.items())
+            for row in _rows(source, segments, "the common end of {} collectives")
+        ]
     for (source,), part in laps.sort("source_id", "start_ns").group_by("source_id", maintain_order=True):
         if source in placed:
             continue
@@ -94,7 +98,9 @@ def clocks(calls: pl.DataFrame, laps: pl.DataFrame) -> pl.DataFrame:
         segments = fit_clock(t, part["told_ns"].to_numpy() - t)
         # Fewer events than a median needs show no spread of their own.
         if part.height >= SHORTEST:
-            rows += _rows(int(str(source)), [(s, s.spread_ns + s.slack_ns) for s in segments], "{} iterations of the s records")
+            rows += _rows(
+                int(str(source)), [(s, s.spread_ns + s.slack_ns) for s in segments], "{} iterations of the s records"
+            )
     return pl.DataFrame(rows, schema=FITS)
 
 
@@ -114,9 +120,11 @@ def _of_replica(calls: pl.DataFrame) -> dict[int, list[tuple[Segment, float]]]:
     events = calls.with_columns(event=pl.struct(EVENT).rank("dense").cast(pl.Int64)).sort("end_ns")
     # Several ranks of one source share its clock: the first of them speaks for it.
     events = events.unique(["event", "source_id"], keep="first", maintain_order=True)
-    stay = events.group_by("event").agg(
-        stay=(pl.col("end_ns") - pl.col("start_ns")).min(), sources=pl.len()
-    ).filter(pl.col("sources") > 1)
+    stay = (
+        events.group_by("event")
+        .agg(stay=(pl.col("end_ns") - pl.col("start_ns")).min(), sources=pl.len())
+        .filter(pl.col("sources") > 1)
+    )
     events = events.join(stay, on="event", how="inner", maintain_order="left")
     if events.is_empty():
         return {}
@@ -128,10 +136,19 @@ def _of_replica(calls: pl.DataFrame) -> dict[int, list[tuple[Segment, float]]]:
     fits: dict[int, list[Segment]] = {}
     aligned: dict[int, NDArray[np.int64]] = {}
     while len(fits) < len(each):
-        best = max(
-            ((np.intersect1d(each[s][0], each[p][0]).size, -order.index(s), s, p) for s in each if s not in fits for p in fits),
-            default=(0, 0, order[0], -1),
-        ) if fits else (0, 0, order[0], -1)
+        best = (
+            max(
+                (
+                    (np.intersect1d(each[s][0], each[p][0]).size, -order.index(s), s, p)
+                    for s in each
+                    if s not in fits
+                    for p in fits
+                ),
+                default=(0, 0, order[0], -1),
+            )
+            if fits
+            else (0, 0, order[0], -1)
+        )
         shared, _, source, by = best
         if shared == 0:  # the first, or one that shares nothing with those so far: the head of another island
             source = next(s for s in order if s not in fits)
@@ -179,7 +196,12 @@ def _with_spread(
         t, off, stay = (part[c].to_numpy() for c in ("end_ns", "off", "stay"))
         which = np.searchsorted([s.from_ns for s in segments], t, side="right") - 1
         found[int(str(source))] = [
-            (s, max(_spread(off[which == i]) + s.slack_ns, float(stay[which == i].max()) if s.events < SHORTEST else 0.0))
+            (
+                s,
+                max(
+                    _spread(off[which == i]) + s.slack_ns, float(stay[which == i].max()) if s.events < SHORTEST else 0.0
+                ),
+            )
             for i, s in enumerate(segments)
         ]
     return found

@@ -91,7 +91,7 @@ class Case:
     @cached_property
     def rank_times(self) -> RankTimes | None:
         """Every rank's time on this replica, iterations that all ranks recorded; None where no rank did."""
-        return self.worked_out("rank_times", self._rank_times)
+        return None if self.replica is None else rank_times(self.catalogue, self.replica)
 
     def worked_out(self, what: str, how: Callable[[], T], *of: Any) -> T:
         """A figure of this replica, worked out once for all cases of the bundle."""
@@ -100,34 +100,6 @@ class Case:
             self.catalogue.memo[key] = how()
         found: T = self.catalogue.memo[key]
         return found
-
-    def _rank_times(self) -> RankTimes | None:
-        if self.replica is None:
-            return None
-        rows = self.frame("rank_iterations", replica=self.replica)
-        if rows.is_empty():
-            return None
-        ranks = tuple(sorted(rows["rank"].unique().to_list()))
-        whole = rows.unique(["iteration", "rank"], keep="first", maintain_order=True).sort("iteration", "rank")
-        whole = whole.filter(pl.len().over("iteration") == len(ranks))
-        if whole.is_empty():
-            return None
-        shape = (-1, len(ranks))
-
-        def grid(name: str) -> NDArray[np.float64]:
-            return whole[name].cast(pl.Float64).to_numpy().reshape(shape) / 1e6  # ns to ms
-
-        starts = whole["start_ns"].to_numpy().reshape(shape)
-        return RankTimes(
-            iterations=whole["iteration"].to_numpy().reshape(shape)[:, 0],
-            ranks=ranks,
-            start_ns=starts.min(axis=1),
-            total_ms=(whole["end_ns"] - whole["start_ns"]).cast(pl.Float64).to_numpy().reshape(shape) / 1e6,
-            compute_ms=grid("compute_ns") + grid("idle_ns"),
-            transfer_ms=grid("comm_ns"),
-            wait_ms=grid("sync_ns"),
-            source=" and ".join(sorted(whole["source"].unique().to_list())),
-        )
 
     def times_of(self, window: Window) -> tuple[int | None, int | None]:
         """Start of the window's first iteration and end of its last, UTC epoch ns."""
@@ -139,3 +111,38 @@ class Case:
             int(start) if isinstance(start, int) else None,
             int(end) if isinstance(end, int) else None,
         )
+
+
+def rank_times(catalogue: Catalogue, replica: str) -> RankTimes | None:
+    """Every rank's time on a replica, iterations that all its ranks recorded; None where no rank did."""
+    key = ("rank_times", replica)
+    if key not in catalogue.memo:
+        catalogue.memo[key] = _rank_times(catalogue.kept("rank_iterations", replica=replica))
+    found: RankTimes | None = catalogue.memo[key]
+    return found
+
+
+def _rank_times(rows: pl.DataFrame) -> RankTimes | None:
+    if rows.is_empty():
+        return None
+    ranks = tuple(sorted(rows["rank"].unique().to_list()))
+    whole = rows.unique(["iteration", "rank"], keep="first", maintain_order=True).sort("iteration", "rank")
+    whole = whole.filter(pl.len().over("iteration") == len(ranks))
+    if whole.is_empty():
+        return None
+    shape = (-1, len(ranks))
+
+    def grid(name: str) -> NDArray[np.float64]:
+        return whole[name].cast(pl.Float64).to_numpy().reshape(shape) / 1e6  # ns to ms
+
+    starts = whole["start_ns"].to_numpy().reshape(shape)
+    return RankTimes(
+        iterations=whole["iteration"].to_numpy().reshape(shape)[:, 0],
+        ranks=ranks,
+        start_ns=starts.min(axis=1),
+        total_ms=(whole["end_ns"] - whole["start_ns"]).cast(pl.Float64).to_numpy().reshape(shape) / 1e6,
+        compute_ms=grid("compute_ns") + grid("idle_ns"),
+        transfer_ms=grid("comm_ns"),
+        wait_ms=grid("sync_ns"),
+        source=" and ".join(sorted(whole["source"].unique().to_list())),
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from postmortem.chain.model import Chain, Link, RootCause, Verdict
 from postmortem.chain.walk import walk
+from postmortem.chain.watch import FabricSpell, LateRank, fabric_spells, late_ranks
 
 if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
@@ -57,13 +58,18 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a bundle holds: its incidents, the worst first, and every divergence, the earliest first."""
+    """What a bundle holds: its incidents, the worst first, and every divergence, the earliest first.
+
+    ``stragglers`` and ``fabric`` stand whether or not any answer flipped: who was late, when transfers were slow.
+    """
 
     bundle: str
     requests: int
     compared: int
     incidents: tuple[Cluster, ...]
     divergences: tuple[Divergence, ...]
+    stragglers: tuple[LateRank, ...] = ()
+    fabric: tuple[FabricSpell, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The scan as plain JSON values, the schema's name first."""
@@ -85,6 +91,8 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
         compared=len(catalogue.rows("references")),
         incidents=tuple(sorted(_clusters(catalogue, chains), key=lambda c: (-len(c.requests), -c.iterations))),
         divergences=tuple(_divergence(chain) for chain in chains),
+        stragglers=late_ranks(catalogue),
+        fabric=fabric_spells(catalogue),
     )
 
 

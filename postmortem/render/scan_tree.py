@@ -21,6 +21,7 @@ def scan_text(scan: Scan, width: int = 80, colour: bool = False) -> str:
     look = Look(width, colour)
     parts = [_head(scan, look)]
     parts += [_incident(cluster, number, look) for number, cluster in enumerate(scan.incidents, 1)]
+    parts += [_ranks(scan, look)] if scan.stragglers or scan.fabric else []
     if scan.divergences:
         parts.append(_divergences(scan, look))
     return "\n".join(parts)
@@ -56,6 +57,24 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     body = [Text(touched), Text(visible(named), style="dim"), Text(visible(cluster.narrative))]
     see = Text(f"postmortem chain --req {visible(cluster.example)} …", style="dim")
     return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
+
+
+def _ranks(scan: Scan, look: Look) -> str:
+    """Who was late and when transfers were slow, with the iterations that it holds for."""
+    lines = [
+        f"rank {one.rank}, replica {one.replica}: last in {one.last} of {one.iterations} iterations from {one.first} on, "
+        f"{number(one.excess_ms)} ms later than its peers in the middle one (p {number(one.p_value)}); what if it kept "
+        f"their pace: {number(one.saved_ms)} ms less an iteration, {number(100 * one.share)} % of the waiting "
+        f"({number(100 * one.low)} to {number(100 * one.high)} %)"
+        for one in scan.stragglers
+    ] + [
+        f"fabric {one.regime}, replica {one.replica}: transfers {number(one.ratio)}x ({number(one.low)} to {number(one.high)}x) "
+        f"their normal time, iterations {one.first} to {one.stop - 1} (p {number(one.p_value)})"
+        for one in scan.fabric
+    ]
+    return written(Text("ranks and fabric", style="bold"), look) + "".join(
+        folded(Text(visible(line)), look, "  ") for line in lines
+    )
 
 
 def _divergences(scan: Scan, look: Look) -> str:

@@ -51,3 +51,21 @@ def median_effect(
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(centre), float(low), float(high)
+
+
+def share_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Sum of ``part`` over that of ``whole``, value by value: (share, low, high), a 95 % percentile interval.
+
+    NaN where the whole is nothing.
+    """
+    n = part.size
+    if not n or whole.sum() <= 0:
+        return float("nan"), float("nan"), float("nan")
+    length = block_length(n)
+    starts = np.random.default_rng(SEED).integers(0, n - length + 1, size=(RESAMPLES, -(-n // length)))
+    parts, wholes = (np.concatenate([[0.0], np.cumsum(v)]) for v in (part, whole))
+    drawn, of = ((c[starts + length] - c[starts]).sum(axis=1) for c in (parts, wholes))
+    shares = drawn[of > 0] / of[of > 0]
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(shares, [tail, 1 - tail])
+    return float(part.sum() / whole.sum()), float(low), float(high)

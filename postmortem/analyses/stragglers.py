@@ -1,0 +1,100 @@
+"""Which rank the others wait for, over a whole recording, and what the iterations would be without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from postmortem.analyses.counterfactual import without_excess
+from postmortem.analyses.lateness import lead_of_others
+from postmortem.analyses.stats.intervals import block_length, share_of
+from postmortem.analyses.stats.permutation import RESAMPLES, SEED, p_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVEL = 0.05  # the customary level, of p-values corrected for the number of ranks
+
+
+@dataclass(frozen=True)
+class Straggler:
+    """One rank's lateness over a recording, and the iteration without it.
+
+    ``last`` of ``iterations`` it arrived last; ``p_value`` by exchangeable ranks, corrected for their number.
+    ``excess_ms`` is its compute beyond the other ranks' median in the middle iteration, ``unusual`` if 39 of
+    40 calm ones have less. ``share`` (with ``low``, ``high``) is how much of the time that iterations last
+    beyond their peers' pace goes if that excess goes, ``saved_ms`` the same in ms an iteration.
+    """
+
+    column: int
+    iterations: int
+    last: int
+    p_value: float
+    excess_ms: float
+    unusual: bool
+    saved_ms: float
+    share: float
+    low: float
+    high: float
+
+    @property
+    def slows_all(self) -> bool:
+        """It arrives last beyond chance, and more of the excess is surely its own than all others' together."""
+        return self.unusual and self.p_value <= LEVEL and self.low > 1 / 2
+
+
+def beyond_peers(compute_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much longer the slowest rank computes than half of the ranks do; shape (iterations,), ms."""
+    lower = np.sort(compute_ms, axis=1)[:, (compute_ms.shape[1] - 1) // 2]  # of two ranks the faster
+    beyond: NDArray[np.float64] = compute_ms.max(axis=1) - lower
+    return beyond
+
+
+def stragglers(compute_ms: NDArray[np.float64], calm_ms: NDArray[np.float64] | None = None) -> list[Straggler]:
+    """Every rank's part, the largest share first; shapes (iterations, ranks), ms of compute.
+
+    Against ``calm_ms`` a rank's constant skew is taken off: a rank that is always a little slower is not
+    late. What if: every collective starts at the latest arrival, so an iteration without one rank's excess
+    is as long as the slowest of the others, or as that rank at the others' median. NaN shares where no
+    rank is beyond its peers.
+    """
+    n, ranks = compute_ms.shape
+    skew = np.zeros(ranks) if calm_ms is None else np.median(lead_of_others(calm_ms), axis=0)
+    fair = compute_ms - skew
+    lead = lead_of_others(fair)
+    last = np.argmax(fair, axis=1)
+    p_values = _more_often(last, ranks)
+    beyond = beyond_peers(fair)
+    # As far as a calm iteration goes in 39 of 40 (the upper end of the customary 95 %), anybody may be late.
+    usual = np.zeros(ranks) if calm_ms is None else np.quantile(lead_of_others(calm_ms) - skew, 0.975, axis=0)
+    counts = np.bincount(last, minlength=ranks)
+    found = []
+    for column in range(ranks):
+        replayed = without_excess(fair, np.zeros_like(fair), {column: 0.0})
+        saved = fair.max(axis=1) - replayed
+        excess = float(np.median(lead[:, column]))
+        found.append(
+            Straggler(
+                column, n, int(counts[column]), p_values[column], excess, bool(excess > usual[column]),
+                float(saved.mean()), *share_of(saved, beyond),
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda s: (-np.nan_to_num(s.share), s.column))
+
+
+def _more_often(last: NDArray[np.int64], ranks: int) -> list[float]:
+    """p of each rank: is it last more often than if ranks were exchangeable?
+
+    Within blocks of neighbouring iterations the ranks keep their order, and each block's ranks are
+    relabelled at random: what lasts a few iterations is no habit.
+    """
+    n = last.size
+    block = np.arange(n) // block_length(n)
+    rng = np.random.default_rng(SEED)
+    counts = np.zeros((block[-1] + 1, ranks), np.int32)
+    np.add.at(counts, (block, last), 1)
+    # The largest total of any rank, so that each p is corrected for the number of ranks (Westfall and Young 1993).
+    drawn = np.array([rng.permuted(counts, axis=1).sum(axis=0).max() for _ in range(RESAMPLES)], np.float64)
+    return [p_of(float(total), drawn) for total in counts.sum(axis=0)]

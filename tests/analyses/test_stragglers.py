@@ -1,0 +1,116 @@
+"""Late ranks: paper and pencil, recordings with nothing in them, and two jobs that nobody here made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from postmortem.analyses.fabric import alpha_beta, fabric_regimes
+from postmortem.analyses.stragglers import beyond_peers, stragglers
+
+SEEDS = range(500)
+
+
+def test_by_hand() -> None:
+    """Three ranks at 10 ms, the third at 14 in half of the iterations: it is the 4 ms, and all of them."""
+    compute = np.full((40, 3), 10.0)
+    compute[::2, 2] = 14.0
+    assert beyond_peers(compute).tolist() == [4.0, 0.0] * 20
+    late = stragglers(compute)[0]
+    assert (late.column, late.saved_ms, late.share) == (2, 2.0, 1.0)
+
+
+def test_a_constant_skew_is_no_lateness() -> None:
+    """A rank that is always 3 % slower is last every time, and with its calm skew taken off no more than others."""
+    rng = np.random.default_rng(3)
+    compute = rng.normal(10, 0.05, (400, 4)) * np.array([1, 1, 1.03, 1])
+    assert stragglers(compute)[0].column == 2
+    assert not any(one.slows_all for one in stragglers(compute[200:], compute[:200]))
+
+
+def test_taking_a_rank_out_takes_its_part() -> None:
+    """Two late ranks at once: each alone saves what the slower keeps from the other, no more than is there."""
+    compute = np.full((60, 4), 10.0)
+    compute[:, 1] = 13.0
+    compute[:, 3] = 15.0
+    first, second = stragglers(compute)[:2]
+    assert (first.column, first.saved_ms, first.share) == (3, 2.0, pytest.approx(2 / 5))
+    assert (second.column, second.saved_ms) == (0, 0.0) or second.saved_ms == 0.0
+
+
+def test_renaming_ranks_renames_the_answer() -> None:
+    """Ranks in another order: the same figures for the same rank."""
+    rng = np.random.default_rng(4)
+    compute = rng.normal(10, 0.3, (200, 5))
+    compute[100:, 1] += 3
+    order = rng.permutation(5)
+    one, other = stragglers(compute)[0], stragglers(compute[:, order])[0]
+    assert order[other.column] == one.column == 1
+    assert (other.last, other.share) == (one.last, pytest.approx(one.share))
+
+
+def test_nobody_is_blamed_for_chance() -> None:
+    """500 recordings of exchangeable ranks: the smallest p lies under 5 % in about 5 % of them (it is discrete)."""
+    hits = 0
+    for seed in SEEDS:
+        compute = np.random.default_rng(seed).normal(10, 0.3, (120, 4))
+        hits += min(one.p_value for one in stragglers(compute)) <= 0.05
+    assert hits <= 500 * 0.05 + 4 * np.sqrt(500 * 0.05 * 0.95)
+
+
+def computed(real: Path, name: str, stage: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Compute time of each worker of a stage (of its peers) in each step, ms; shape (steps, workers)."""
+    rows = pl.read_parquet(real / "whatif" / f"{name}.parquet").with_columns(pl.col("optype").cast(pl.String))
+    each = rows.filter(pl.col("optype").is_in(["forward-compute", "backward-compute"]), pl.col("stage") == stage)
+    sums = each.group_by("step", "dp_rank").agg(pl.col("duration").cast(pl.Float64).sum() * 1e3)
+    return sums.sort("step", "dp_rank").pivot(on="dp_rank", index="step", values="duration").drop("step").to_numpy()
+
+
+def test_a_job_with_one_slow_worker(real: Path) -> None:
+    """Trace AR, published cause: the worker of data-parallel rank 0, stage 0, all of the slowdown; nobody else."""
+    late = [
+        (one.column, stage)
+        for stage in range(4)
+        for one in stragglers(computed(real, "trace-AR", stage))
+        if one.slows_all
+    ]
+    assert late == [(0, 0)]
+    assert stragglers(computed(real, "trace-AR", 0))[0].share == pytest.approx(1, abs=0.01)
+
+
+def test_a_job_without_one(real: Path) -> None:
+    """Trace SE, slowed by unequal sequences that move about: no worker is persistently the cause."""
+    assert not any(one.slows_all for stage in range(2) for one in stragglers(computed(real, "trace-SE", stage)))
+
+
+def test_alpha_and_beta() -> None:
+    """20 µs and 100 GB/s: a message of 1 MB takes 20 + 10 = 30 µs; jitter of 1 µs keeps them in the intervals."""
+    rng = np.random.default_rng(8)
+    size = rng.choice([4096, 65536, 1_000_000, 4_000_000], 800)
+    line = alpha_beta(size, (20_000 + size / 100 + rng.normal(0, 1_000, 800)).astype(np.int64))
+    assert line is not None
+    assert line.alpha_us[1] <= 20 <= line.alpha_us[2]
+    assert line.beta_gbps[1] <= 100 <= line.beta_gbps[2]
+    assert (line.sizes, line.messages) == (4, 800)
+    assert alpha_beta(np.full(50, 4096), np.arange(50) + 20_000) is None
+
+
+def test_fabric_regimes() -> None:
+    """Normal, then twice as slow, then normal: congested; twice as slow up to the end: degraded."""
+    rng = np.random.default_rng(9)
+    level = np.repeat([1.0, 2.0, 1.0], [200, 80, 120])
+    spells = fabric_regimes(level * rng.normal(1, 0.05, 400))
+    assert [s.regime for s in spells] == ["normal", "congested", "normal"]
+    assert abs(spells[1].first - 200) <= 3
+    assert abs(spells[1].stop - 280) <= 3
+    assert spells[1].ratio[1] < 2 < spells[1].ratio[2] or spells[1].ratio[0] == pytest.approx(2, rel=0.03)
+    assert [s.regime for s in fabric_regimes(level[:280] * rng.normal(1, 0.05, 280))] == ["normal", "degraded"]
+
+
+def test_a_steady_fabric() -> None:
+    """Of 200 recordings with one level at most one in twenty is cut (and a cut alone is no slow regime)."""
+    cut = sum(len(fabric_regimes(np.random.default_rng(seed).normal(1, 0.05, 200))) > 1 for seed in range(200))
+    assert cut <= 200 * 0.05 + 4 * np.sqrt(200 * 0.05 * 0.95)
