@@ -11,7 +11,9 @@ from pathlib import Path
 
 from postmortem.base import errors
 from postmortem.catalogue.catalogue import queries
+from postmortem.catalogue.finding import SUBJECT
 from postmortem.chain.walk import kinds
+from postmortem.findings import questions
 from postmortem.ingest.recognise import readers
 from postmortem.store.schema import tables
 
@@ -35,10 +37,11 @@ def tables_page() -> str:
 
 
 def queries_page() -> str:
-    """The queries, each with parameters and columns."""
-    out = ["# Queries\n", "`postmortem query BUNDLE NAME --param k=v` runs them.\n"]
-    for query in sorted(queries().values(), key=lambda q: q.name):
-        out += [f"\n## {query.name}\n", query.doc, f"\nIn `queries/{query.subject}/`.\n"]
+    """The queries and findings, each with parameters and columns."""
+    out = ["# Queries and findings\n", "`postmortem query BUNDLE NAME --param k=v` runs them.\n"]
+    for query in questions().values():
+        place = "postmortem/findings" if query.subject == SUBJECT else f"queries/{query.subject}"
+        out += [f"\n## {query.name}\n", query.doc, f"\nIn `{place}/`.\n"]
         if query.params:
             out += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
             out += [f"| {p.name} | {p.type} | {p.default} | {cell(p.says)} |" for p in query.params] + [""]

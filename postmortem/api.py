@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.catalogue.derived import derive as keep_views
+from postmortem.findings import ask, questions
 from postmortem.ingest.cache import store_of
 from postmortem.store.store import open_store
 
@@ -99,15 +100,15 @@ class Incident:
         return self.query("sources")
 
     def query(self, name: str, **params: Any) -> pl.DataFrame:
-        """Rows of a query of ``queries/`` by name. Raises QueryError."""
-        return self.catalogue.run(name, **params)
+        """The answer of a query or finding of the library, by name. Raises QueryError."""
+        return ask(self.catalogue, name, **params)
 
     @property
     def queries(self) -> pl.DataFrame:
-        """One row a query of the library: its name, subject, what it tells, its parameters."""
+        """One row a query or finding of the library: its name, subject, what it tells, its parameters."""
         import polars as pl
 
-        known = [self.catalogue.describe(name) for name in self.catalogue.names()]
+        known = list(questions().values())
         return pl.DataFrame(
             {
                 "query": [q.name for q in known],

@@ -43,6 +43,15 @@ def opened() -> Iterator[Callable[..., Incident]]:
 
 
 @pytest.fixture(scope="session")
+def shipped() -> Iterator[dict[str, Incident]]:
+    """The shipped recordings by name, opened once."""
+    found = {p.parent.name: open_bundle(p) for p in sorted((ROOT / "sample_traces" / "incidents").glob("*/bundle"))}
+    yield found
+    for incident in found.values():
+        incident.close()
+
+
+@pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of real exports and logs; tests that want it skip where it is absent."""
     place = Path(os.environ.get("POSTMORTEM_REAL", ROOT.parent / "shared" / "real"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def fit_clock(times_ns: NDArray[np.int64], differences_ns: NDArray[np.int64]) ->
     d = (differences_ns - base).astype(np.float64)
     cuts = [0, *_steps(t, d), t.size]
     found: list[Segment] = []
-    for first, stop in zip(cuts, cuts[1:], strict=False):
+    for first, stop in itertools.pairwise(cuts):
         at, offset, drift, spread, slack = _line(t[first:stop], d[first:stop])
         jump = 0.0
         if found:
@@ -73,7 +74,7 @@ def fit_clock(times_ns: NDArray[np.int64], differences_ns: NDArray[np.int64]) ->
                 slack,
                 stop - first,
                 jump,
-            )  # fmt: skip
+            )
         )
     return found
 

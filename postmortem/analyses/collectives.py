@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EVENT = ["replica", "comm", "seq", "op"]
-CALLS = {
+CALLS = pl.Schema({
     "source_id": pl.Int32, "replica": pl.String, "rank": pl.Int32, "comm": pl.String, "seq": pl.Int64, "op": pl.String,
     "bytes": pl.Int64, "start_ns": pl.Int64, "end_ns": pl.Int64, "way": pl.String,
-}  # fmt: skip
-FITS = {
+})  # fmt: skip
+FITS = pl.Schema({
     "source_id": pl.Int32, "from_ns": pl.Int64, "at_ns": pl.Int64, "offset_ns": pl.Int64, "drift_ppm": pl.Float64,
     "uncertainty_ns": pl.Int64, "events": pl.Int64, "stepped_ns": pl.Int64, "shared": pl.String,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def match(records: pl.DataFrame) -> pl.DataFrame:

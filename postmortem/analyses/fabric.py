@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -58,7 +59,8 @@ def alpha_beta(size: NDArray[np.int64], transfer_ns: NDArray[np.int64]) -> Line 
 @dataclass(frozen=True)
 class Spell:
     """Iterations from ``first`` up to, and without, ``stop`` (indices): the fabric's regime, and transfer time
-    over the normal one: (ratio, low, high). ``p_value`` is of the change that set it apart, NaN where there is but one spell."""
+    over the normal one: (ratio, low, high). ``p_value`` is of the change that set it apart, NaN of a lone spell.
+    """
 
     first: int
     stop: int
@@ -80,7 +82,7 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
         cuts.append(index)
         p_values.append(p)
     cuts.append(transfer_ms.size)
-    spans = list(zip(cuts, cuts[1:], strict=False))
+    spans = list(pairwise(cuts))
     if not transfer_ms.size:
         return []
     longest = max(spans, key=lambda s: s[1] - s[0])

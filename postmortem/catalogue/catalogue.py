@@ -10,7 +10,7 @@ import duckdb
 
 from postmortem.base.errors import QueryError
 from postmortem.catalogue.derived import kept, standing
-from postmortem.catalogue.parse import Query, parse, value_of
+from postmortem.catalogue.parse import Header, Query, parse
 from postmortem.catalogue.views import queries_folder, view, views
 from postmortem.store.schema import tables
 from postmortem.store.store import run
@@ -45,29 +45,20 @@ class Catalogue:
         self.memo: dict[tuple[Any, ...], Any] = {}  # figures worked out of this store's rows, by whoever asked
         self._kept: OrderedDict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = OrderedDict()
 
-    def names(self) -> list[str]:
-        """Names of all queries."""
-        return sorted(queries())
-
     def describe(self, name: str) -> Query:
-        """A query's header. Raises QueryError with the nearest names."""
-        try:
-            return queries()[name]
-        except KeyError:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, list(queries()), n=3)
-            hint = "did you mean " + " or ".join(near) if near else "postmortem query BUNDLE lists them"
-            raise QueryError(name, "is no query", hint) from None
+        """A query's header. Raises QueryError where there is none of that name."""
+        if name not in queries():
+            raise QueryError(name, "is no query", "postmortem query BUNDLE lists them")
+        return queries()[name]
 
     def sql_text(self, name: str) -> str:
         """The query's SELECT as it stands in its file."""
         return self.describe(name).sql
 
-    def absent(self, name: str) -> list[str]:
-        """What the query would need and the bundle does not hold: a sentence a table, with how to record it."""
+    def absent(self, asked: Header) -> list[str]:
+        """What the question would need and the bundle does not hold: a sentence a table, with how to record it."""
         said = []
-        for table, _ in self.describe(name).needs:
+        for table, _ in asked.needs:
             if not self.filled(table):
                 said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {tables()[table].record}")
         return said
@@ -86,15 +77,7 @@ class Catalogue:
         Raises QueryError where a parameter is unknown or its value off.
         """
         query = self.describe(name)
-        bound = {p.name: p.default for p in query.params}
-        types = {p.name: p.type for p in query.params}
-        for key, value in params.items():
-            if key not in bound:
-                raise QueryError(
-                    f"{name}: parameter {key}", "is not declared", f"it takes: {', '.join(bound) or 'none'}"
-                )
-            typed = types[key] != "VARCHAR" and isinstance(value, str)
-            bound[key] = value_of(types[key], value, f"{name}: parameter {key}") if typed else value
+        bound = query.bound(params)
         self._use(query.uses)
         return query.sql, bound
 

@@ -45,8 +45,8 @@ class QueryColumn:
 
 
 @dataclass(frozen=True)
-class Query:
-    """One question to the store."""
+class Header:
+    """What a question says of itself: ``title`` is the first line of ``doc``."""
 
     name: str
     subject: str
@@ -56,8 +56,29 @@ class Query:
     columns: tuple[QueryColumn, ...]
     needs: tuple[tuple[str, tuple[str, ...]], ...]
     uses: tuple[str, ...]
-    sql: str
     path: Path
+
+    def bound(self, params: dict[str, Any]) -> dict[str, Any]:
+        """A value for every parameter; those given as text are read by their type.
+
+        Raises QueryError where a parameter is unknown or its value off.
+        """
+        bound = {p.name: p.default for p in self.params}
+        types = {p.name: p.type for p in self.params}
+        for key, value in params.items():
+            where = f"{self.name}: parameter {key}"
+            if key not in bound:
+                raise QueryError(where, "is not declared", f"it takes: {', '.join(bound) or 'none'}")
+            typed = types[key] != "VARCHAR" and isinstance(value, str)
+            bound[key] = value_of(types[key], value, where) if typed else value
+        return bound
+
+
+@dataclass(frozen=True)
+class Query(Header):
+    """One question to the store."""
+
+    sql: str
 
 
 def value_of(type_: str, text: str, where: str) -> Any:
@@ -78,45 +99,53 @@ def value_of(type_: str, text: str, where: str) -> Any:
     return text.strip("'")
 
 
-def parse(path: Path, text: str) -> Query:
-    """A query from its file. Raises QueryError naming the file and line that is off."""
+def header(path: Path, subject: str, lines: list[str]) -> Header:
+    """A header from its lines, each without comment marks. Raises QueryError naming the file and line that is off."""
     prose: list[str] = []
     params: list[Param] = []
     columns: list[QueryColumn] = []
     needs: list[tuple[str, tuple[str, ...]]] = []
     uses: list[str] = []
-    lines = text.splitlines()
-    body = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    for number, line in enumerate(lines[:body], 1):
+    for number, line in enumerate(lines, 1):
         where = f"{path.name}:{number}"
-        key, _, rest = line[2:].strip().partition(": ")
+        key, _, rest = line.partition(": ")
         if key == "param":
             m = _PARAM.match(rest)
             if not m:
-                raise QueryError(where, "wants '-- param: name TYPE unit = default — meaning'")
+                raise QueryError(where, "wants 'param: name TYPE unit = default — meaning'")
             params.append(Param(m[1], m[2], m[3], value_of(m[2], m[4], where), m[5]))
         elif key == "column":
             m = _COLUMN.match(rest)
             if not m:
-                raise QueryError(where, "wants '-- column: name TYPE unit — meaning'")
+                raise QueryError(where, "wants 'column: name TYPE unit — meaning'")
             columns.append(QueryColumn(m[1], m[2], m[3], m[4]))
         elif key == "needs":
             m = _NEEDS.match(rest)
             if not m:
-                raise QueryError(where, "wants '-- needs: table(column, ...)'")
+                raise QueryError(where, "wants 'needs: table(column, ...)'")
             needs.append((m[1], tuple(c.strip() for c in m[2].split(","))))
         elif key == "uses":
             uses += [u.strip().removeprefix("_shared/") for u in rest.split(",")]
         else:
-            prose.append(line[2:].strip())
+            prose.append(line)
+    doc = "\n".join(prose).strip()
+    if not doc:
+        raise QueryError(path.name, "wants a title in prose")
+    return Header(
+        path.stem, subject, doc.splitlines()[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(uses), path
+    )
+
+
+def parse(path: Path, text: str) -> Query:
+    """A query from its file. Raises QueryError naming the file and line that is off."""
+    lines = text.splitlines()
+    body = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    head = header(path, path.parent.name, [line[2:].strip() for line in lines[:body]])
     sql = "\n".join(lines[body:]).strip().rstrip(";")
-    if not prose or not sql:
-        raise QueryError(path.name, "wants a title in prose and one SELECT")
+    if not sql:
+        raise QueryError(path.name, "wants one SELECT")
     used = set(re.findall(r"\$(\w+)", re.sub(r"'[^']*'", "''", re.sub(r"--[^\n]*", "", sql))))
-    declared = {p.name for p in params}
+    declared = {p.name for p in head.params}
     if used != declared:
         raise QueryError(path.name, f"parameters declared {sorted(declared)}, used {sorted(used)}")
-    doc = "\n".join(prose)
-    return Query(
-        path.stem, path.parent.name, prose[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(uses), sql, path
-    )
+    return Query(**head.__dict__, sql=sql)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import polars as pl
 
+from postmortem.analyses.rank_times import RankTimes, rank_times
 from postmortem.base.window import Window
 from postmortem.chain.input import Input, compare
 from postmortem.chain.model import Evidence, Flip
@@ -16,31 +15,10 @@ from postmortem.chain.model import Evidence, Flip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from postmortem.catalogue.catalogue import Catalogue
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RankTimes:
-    """Where each rank's time went; arrays of shape (iterations, ranks), ms, in step with ``iterations``."""
-
-    iterations: NDArray[np.int64]
-    ranks: tuple[int, ...]
-    start_ns: NDArray[np.int64]
-    total_ms: NDArray[np.float64]
-    compute_ms: NDArray[np.float64]
-    transfer_ms: NDArray[np.float64]
-    wait_ms: NDArray[np.float64]
-    source: str
-
-    def within(self, window: Window) -> NDArray[np.bool_]:
-        """Which rows lie in the window."""
-        inside: NDArray[np.bool_] = (self.iterations >= window.first) & (self.iterations < window.stop)
-        return inside
 
 
 class Case:
@@ -111,38 +89,3 @@ class Case:
             int(start) if isinstance(start, int) else None,
             int(end) if isinstance(end, int) else None,
         )
-
-
-def rank_times(catalogue: Catalogue, replica: str) -> RankTimes | None:
-    """Every rank's time on a replica, iterations that all its ranks recorded; None where no rank did."""
-    key = ("rank_times", replica)
-    if key not in catalogue.memo:
-        catalogue.memo[key] = _rank_times(catalogue.kept("rank_iterations", replica=replica))
-    found: RankTimes | None = catalogue.memo[key]
-    return found
-
-
-def _rank_times(rows: pl.DataFrame) -> RankTimes | None:
-    if rows.is_empty():
-        return None
-    ranks = tuple(sorted(rows["rank"].unique().to_list()))
-    whole = rows.unique(["iteration", "rank"], keep="first", maintain_order=True).sort("iteration", "rank")
-    whole = whole.filter(pl.len().over("iteration") == len(ranks))
-    if whole.is_empty():
-        return None
-    shape = (-1, len(ranks))
-
-    def grid(name: str) -> NDArray[np.float64]:
-        return whole[name].cast(pl.Float64).to_numpy().reshape(shape) / 1e6  # ns to ms
-
-    starts = whole["start_ns"].to_numpy().reshape(shape)
-    return RankTimes(
-        iterations=whole["iteration"].to_numpy().reshape(shape)[:, 0],
-        ranks=ranks,
-        start_ns=starts.min(axis=1),
-        total_ms=(whole["end_ns"] - whole["start_ns"]).cast(pl.Float64).to_numpy().reshape(shape) / 1e6,
-        compute_ms=grid("compute_ns") + grid("idle_ns"),
-        transfer_ms=grid("comm_ns"),
-        wait_ms=grid("sync_ns"),
-        source=" and ".join(sorted(whole["source"].unique().to_list())),
-    )

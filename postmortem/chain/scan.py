@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from postmortem.chain.model import Chain, Link, RootCause, Verdict
 from postmortem.chain.walk import walk
-from postmortem.chain.watch import FabricSpell, LateRank, fabric_spells, late_ranks
+from postmortem.findings import ask
 
 if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
@@ -60,7 +60,8 @@ class Cluster:
 class Scan:
     """What a bundle holds: its incidents, the worst first, and every divergence, the earliest first.
 
-    ``stragglers`` and ``fabric`` stand whether or not any answer flipped: who was late, when transfers were slow.
+    ``stragglers`` and ``fabric`` stand whether or not any answer flipped: rows of the findings ``late_ranks``, and
+    of ``fabric_spells`` where the fabric was not normal.
     """
 
     bundle: str
@@ -68,8 +69,8 @@ class Scan:
     compared: int
     incidents: tuple[Cluster, ...]
     divergences: tuple[Divergence, ...]
-    stragglers: tuple[LateRank, ...] = ()
-    fabric: tuple[FabricSpell, ...] = ()
+    stragglers: tuple[dict[str, Any], ...] = ()
+    fabric: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The scan as plain JSON values, the schema's name first."""
@@ -91,8 +92,8 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
         compared=len(catalogue.rows("references")),
         incidents=tuple(sorted(_clusters(catalogue, chains), key=lambda c: (-len(c.requests), -c.iterations))),
         divergences=tuple(_divergence(chain) for chain in chains),
-        stragglers=late_ranks(catalogue),
-        fabric=fabric_spells(catalogue),
+        stragglers=tuple(ask(catalogue, "late_ranks").to_dicts()),
+        fabric=tuple(row for row in ask(catalogue, "fabric_spells").to_dicts() if row["regime"] != "normal"),
     )
 
 

@@ -15,7 +15,8 @@ from postmortem.chain.grade import ALPHA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postmortem.chain.case import Case, RankTimes
+    from postmortem.analyses.rank_times import RankTimes
+    from postmortem.chain.case import Case
     from postmortem.chain.model import Link
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from postmortem.base.errors import NotInBundle
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain
+from postmortem.findings import absent, ask
 
 LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "n": pl.Int64,
@@ -42,11 +43,11 @@ class Gathered:
 def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFrame | None, str]:
     """A query's rows, or None and the sentence that says what would have to be recorded."""
     try:
-        frame = catalogue.run(name, **params)
+        frame = ask(catalogue, name, **params)
     except NotInBundle as e:
         return None, str(e)
     if frame.is_empty():
-        return None, "; ".join(catalogue.absent(name)) or f"{name}: no rows"
+        return None, "; ".join(absent(catalogue, name)) or f"{name}: no rows"
     return frame, ""
 
 

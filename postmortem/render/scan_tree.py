@@ -62,15 +62,17 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
 def _ranks(scan: Scan, look: Look) -> str:
     """Who was late and when transfers were slow, with the iterations that it holds for."""
     lines = [
-        f"rank {one.rank}, replica {one.replica}: last in {one.last} of {one.iterations} iterations from {one.first} on, "
-        f"{number(one.excess_ms)} ms later than its peers in the middle one (p {number(one.p_value)}); what if it kept "
-        f"their pace: {number(one.saved_ms)} ms less an iteration, {number(100 * one.share)} % of the waiting "
-        f"({number(100 * one.low)} to {number(100 * one.high)} %)"
-        for one in scan.stragglers
+        f"rank {r['rank']}, replica {r['replica']}: last in {r['last']} of {r['iterations']} iterations from "
+        f"{r['first_iteration']} on, {number(r['excess_ms'])} ms later than its peers in the middle one "
+        f"(p {number(r['p_value'])}); had it kept their pace: {number(r['saved_ms'])} ms less an iteration, "
+        f"{number(100 * r['share'])} % of the waiting ({number(100 * r['share_low'])} to "
+        f"{number(100 * r['share_high'])} %)"
+        for r in scan.stragglers
     ] + [
-        f"fabric {one.regime}, replica {one.replica}: transfers {number(one.ratio)}x ({number(one.low)} to {number(one.high)}x) "
-        f"their normal time, iterations {one.first} to {one.stop - 1} (p {number(one.p_value)})"
-        for one in scan.fabric
+        f"fabric {r['regime']}, replica {r['replica']}: transfers took {number(r['ratio'])}x their normal time "
+        f"({number(r['ratio_low'])} to {number(r['ratio_high'])}x), iterations {r['first_iteration']} to "
+        f"{r['last_iteration']}"
+        for r in scan.fabric
     ]
     return written(Text("ranks and fabric", style="bold"), look) + "".join(
         folded(Text(visible(line)), look, "  ") for line in lines

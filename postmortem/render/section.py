@@ -15,6 +15,7 @@ from postmortem.base.errors import PostmortemError
 from postmortem.base.units import bytes_text, clock_text, date_text, number
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain, Evidence, Link
+from postmortem.findings import ask
 from postmortem.render import words
 from postmortem.render.chart import Chart
 from postmortem.render.format import is_figure, rows, text
@@ -79,7 +80,7 @@ class ReportContext:
     def query(self, name: str, **params: Any) -> tuple[pl.DataFrame | None, str]:
         """A query's rows, or None and the reason: a report says what it lacks and goes on."""
         try:
-            return self.catalogue.run(name, **params), ""
+            return ask(self.catalogue, name, **params), ""
         except PostmortemError as e:
             return None, str(e)
 

@@ -84,7 +84,8 @@ def calls_of(times: list[NDArray[np.int64]], which: list[NDArray[np.int64]] | No
     return pl.concat(
         pl.DataFrame(
             {
-                "source_id": rank, "replica": "b", "rank": rank, "comm": "", "seq": None if which is None else which[rank],
+                "source_id": rank, "replica": "b", "rank": rank, "comm": "",
+                "seq": None if which is None else which[rank],
                 "op": "AllReduce", "bytes": None, "start_ns": end - 200_000, "end_ns": end, "way": "NCCL kernels",
                 "track": "stream 7", "choice": 1,
             },

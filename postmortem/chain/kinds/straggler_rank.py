@@ -19,7 +19,8 @@ from postmortem.chain.upstream import Upstream, upstream
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from postmortem.chain.case import Case, RankTimes
+    from postmortem.analyses.rank_times import RankTimes
+    from postmortem.chain.case import Case
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:

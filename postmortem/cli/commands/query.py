@@ -1,4 +1,4 @@
-"""Ask a question: a query of the library by name, or one's own read-only SQL.
+"""Ask a question: a query or finding of the library by name, or one's own read-only SQL.
 
 Without NAME: the list of queries.
 """
@@ -25,6 +25,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> int:
+    from postmortem.findings import absent
     from postmortem.render.format import Look
     from postmortem.render.formats import format_named
 
@@ -44,7 +45,7 @@ def _run(args: Namespace) -> int:
         elif args.name:
             frame = incident.query(args.name, **params)
             if frame.is_empty():
-                for missing in incident.catalogue.absent(args.name):
+                for missing in absent(incident.catalogue, args.name):
                     stderr.note(missing)
         else:
             frame = incident.queries

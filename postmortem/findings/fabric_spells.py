@@ -1,0 +1,80 @@
+"""The fabric's regimes: iterations in which transfers between ranks that had all arrived took their normal time or not.
+One row a replica and stretch of iterations with one level, cut where transfer time changed it beyond chance. Normal is
+the level of the longest stretch. A stretch is slow where the 95 % interval of its ratio lies above 1 and its median is
+one that fewer than 1 in 40 normal iterations reach: congested if transfers were normal again after it, degraded
+if they stayed slow to the end. It can't tell a slow switch from a slow card.
+
+column: replica VARCHAR - — replica
+column: regime VARCHAR - — normal, congested or degraded
+column: first_iteration BIGINT - — its first iteration
+column: last_iteration BIGINT - — its last
+column: transfer_ms DOUBLE ms — median an iteration, after the last arrival
+column: ratio DOUBLE ratio — of that to the normal stretch
+column: ratio_low DOUBLE ratio — lower end of its 95 % interval
+column: ratio_high DOUBLE ratio — upper end
+column: p_value DOUBLE - — of the change that set it apart; NULL where there is one stretch alone
+needs: s_records(replica, rank, iteration, gpu_ms, comm_ms)
+uses: rank_iterations
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from postmortem.analyses.fabric import fabric_regimes
+from postmortem.analyses.rank_times import RankTimes, rank_times, replicas
+from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stretch import at_one_size
+from postmortem.catalogue.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from postmortem.catalogue.catalogue import Catalogue
+    from postmortem.catalogue.finding import Row
+
+
+def find(catalogue: Catalogue) -> list[Row]:
+    """Every replica's stretches, in order."""
+    return [row for replica in replicas(catalogue) for row in _spells(catalogue, replica)]
+
+
+def _spells(catalogue: Catalogue, replica: str) -> Iterator[Row]:
+    times = rank_times(catalogue, replica)
+    if times is None or len(times.ranks) < 2:
+        return
+    transfer = _at_one_size(catalogue, replica, times)
+    for spell in fabric_regimes(transfer):
+        numbers = times.iterations[spell.first : spell.stop]
+        yield {
+            "replica": replica,
+            "regime": spell.regime,
+            "first_iteration": int(numbers[0]),
+            "last_iteration": int(numbers[-1]),
+            "transfer_ms": float(np.median(transfer[spell.first : spell.stop])),
+            "ratio": spell.ratio[0],
+            "ratio_low": spell.ratio[1],
+            "ratio_high": spell.ratio[2],
+            "p_value": None if math.isnan(spell.p_value) else spell.p_value,
+        }
+
+
+def _at_one_size(catalogue: Catalogue, replica: str, times: RankTimes) -> NDArray[np.float64]:
+    """Transfer time an iteration, of the rank that saw least of it: a larger batch sends more bytes."""
+    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)
+    engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
+    told = pl.DataFrame({"iteration": times.iterations}).join(
+        engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
+    )
+    change = change_point(transfer)
+    sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
+    return at_one_size(transfer, sizes, change.index if change else transfer.size)
+
+
+FINDING = Finding(__name__, find)

@@ -1,0 +1,71 @@
+"""Ranks that the others wait for, over a whole recording, and what iterations would be without them.
+One row a rank that surely costs more of its replica's stretched iterations than all other ranks together,
+since the iteration in which ranks began to lie farther apart. Its calm skew is taken off: a rank that is always
+a little slower is not late. p_value: last more often than exchangeable ranks would be (blocks of iterations
+relabelled), corrected for the number of ranks and of candidates (Holm). It can't tell what slowed the rank.
+
+column: replica VARCHAR - — replica
+column: rank INTEGER - — the rank
+column: first_iteration BIGINT - — since when ranks lie farther apart
+column: iterations BIGINT iterations — looked at, from there on
+column: last BIGINT iterations — in which it arrived last
+column: p_value DOUBLE - — of being last so often
+column: excess_ms DOUBLE ms — its compute beyond its peers' median in the middle iteration, calm skew taken off
+column: saved_ms DOUBLE ms — an iteration's mean length less, if its excess went
+column: share DOUBLE - — of the time that iterations last beyond their peers' pace, how much goes with its excess
+column: share_low DOUBLE - — lower end of its 95 % interval
+column: share_high DOUBLE - — upper end
+needs: s_records(replica, rank, iteration, gpu_ms, comm_ms)
+uses: rank_iterations
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from postmortem.analyses.rank_times import rank_times, replicas
+from postmortem.analyses.stats.correction import holm
+from postmortem.analyses.stragglers import LEVEL, beyond_peers, stragglers
+from postmortem.analyses.stretch import stretch
+from postmortem.catalogue.finding import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from postmortem.catalogue.catalogue import Catalogue
+    from postmortem.catalogue.finding import Row
+
+
+def find(catalogue: Catalogue) -> list[Row]:
+    """Candidates of every replica, then the correction over all of them."""
+    found = [row for replica in replicas(catalogue) for row in _late(catalogue, replica)]
+    corrected = holm([row["p_value"] for row in found])
+    return [{**row, "p_value": p} for row, p in zip(found, corrected, strict=True) if p <= LEVEL]
+
+
+def _late(catalogue: Catalogue, replica: str) -> Iterator[Row]:
+    times = rank_times(catalogue, replica)
+    if times is None or len(times.ranks) < 2:
+        return
+    # Not the iterations' length: a scheduler that answers with a smaller batch shortens them again.
+    apart = stretch(beyond_peers(times.compute_ms))
+    if apart is None or apart.change.p_value > LEVEL:
+        return
+    for one in stragglers(times.compute_ms[apart.now], times.compute_ms[apart.calm]):
+        if one.slows_all:
+            yield {
+                "replica": replica,
+                "rank": times.ranks[one.column],
+                "first_iteration": int(times.iterations[apart.now[0]]),
+                "iterations": one.iterations,
+                "last": one.last,
+                "p_value": one.p_value,
+                "excess_ms": one.excess_ms,
+                "saved_ms": one.saved_ms,
+                "share": one.share,
+                "share_low": one.low,
+                "share_high": one.high,
+            }
+
+
+FINDING = Finding(__name__, find)
