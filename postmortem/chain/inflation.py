@@ -42,8 +42,8 @@ def inflated(
     """
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
-        return RuledOut(f"iterations before {effect.iteration} {took}: within chance")
-    if effect.facts.get("direction") == "rise":
+        return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")
+    if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
         load = surged(case, effect, "load_surge")
         if isinstance(load, Found) and (load.share or 0.0) >= HALF:
             return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
@@ -70,12 +70,12 @@ def inflated(
         return RuledOut(f"{part} took {longer} of its calm time: {part_of}")
     window = up.window
     tests = (
-        order(window.first, effect.iteration),
+        order(window.first, effect.facts["stop"]),
         size(ratio, low, high, "ratio", 1),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
         mechanism(
-            window.stop == effect.iteration,
-            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}",
+            window.stop == effect.facts["stop"],
+            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.facts['stop']}",
         ),
         counterfactual(share, share_low, share_high, f"with {part} at its calm median, of the iterations' inflation"),
     )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:
-    """Where the stretch of the other tactic begins: did the batch change there?"""
+    """What keeps the batch from the calm tactic's sizes at the flip: a change of it, or requests held back."""
     if effect is None:
         return RuledOut("there is no effect")
     known = case.iterations.filter(pl.col("batch_size").is_not_null() & pl.col("algo_id").is_not_null())
@@ -27,67 +31,173 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect.iteration not in numbers:
         return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     planned = case.steps.filter(pl.col("iteration") == effect.iteration)["expected_algo_id"].drop_nulls()
-    if planned.len() and planned[0] == effect.facts.get("reference_tactic"):
+    calm = effect.facts.get("reference_tactic")
+    if planned.len() and planned[0] == calm:
         return RuledOut(
             f"at iteration {effect.iteration} the plan for this batch was {planned[0]}, the reference's tactic"
         )
-    calm = effect.facts.get("reference_tactic")
-    tactics, sizes = known["algo_id"].to_list(), known["batch_size"].to_list()
-    here = numbers.index(effect.iteration)
-    left = departure(tactics, here, calm)
-    began = ramp(sizes, left)
-    if left == 0:
+    run = _Run(known, calm, numbers.index(effect.iteration))
+    if run.left == 0:
         return Unseen(f"the iterations before {numbers[0]}, when the other tactic already ran", "a longer recording")
-    if sizes[left] == sizes[left - 1]:
-        return RuledOut(f"the batch stayed at {sizes[left]} when the tactic changed at iteration {numbers[left]}")
-    before, stretch = sizes[began - 1], sizes[began : here + 1]
+    if run.sizes[run.left] == run.sizes[run.left - 1]:
+        return RuledOut(
+            f"the batch stayed at {run.sizes[run.left]} when the tactic changed at iteration {numbers[run.left]}"
+        )
+    return _link(case, effect, run, _held(run) or _changed(run))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The iterations, and the run of them in another tactic than the ``calm`` one that holds the one asked about."""
+
+    known: pl.DataFrame
+    calm: str | None
+    here: int
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        return self.known["batch_size"].to_list()
+
+    @cached_property
+    def tactics(self) -> list[str]:
+        return self.known["algo_id"].to_list()
+
+    @cached_property
+    def waiting(self) -> list[int]:
+        """Requests that waited through the iteration before; none where waits are not recorded."""
+        return self.known["waiting"].fill_null(0).to_list()
+
+    @cached_property
+    def left(self) -> int:
+        """Index of the run's first iteration."""
+        return departure(self.tactics, self.here, self.calm)
+
+    def waits_since(self, at: int) -> int:
+        """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
+
+        Iterations in between in which none waited count where the batch stayed what it was: the queue ran
+        empty, the limit held.
+        """
+        start = at + 1
+        while start > 0 and self.waiting[start - 1] > 0:
+            start -= 1
+        same = start - 1
+        while start <= at and same > 0 and self.waiting[same] == 0 and self.sizes[same] == self.sizes[start]:
+            same -= 1
+        if 0 <= same < start - 1 and self.waiting[same] > 0 and self.sizes[same] == self.sizes[start]:
+            return self.waits_since(same)
+        return start
+
+
+@dataclass(frozen=True)
+class _Change:
+    """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after."""
+
+    at: int
+    stop: int
+    before: int
+    after: int
+    says: str
+    mechanism: str
+
+
+def _held(run: _Run) -> _Change | None:
+    """Requests waited while the batch ran short of them: with them it would have had the calm tactic's size."""
+    since = run.waits_since(run.here)
+    if not run.left < since <= run.here or run.sizes[run.here] > run.sizes[run.left - 1]:
+        return None
+    held, wanted = run.sizes[run.here], run.sizes[run.here] + run.waiting[run.here]
+    # a batch of that size ran the calm tactic, or any of at most that size did
+    fits = [s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm and s <= wanted]
+    if not fits:
+        return None
+    waiting, at = run.waiting[run.here], run.known["iteration"]
+    return _Change(
+        since, since, wanted, held,
+        f"the scheduler held the batch at {held} from iteration {at[since]} on, while {waiting} more waited",
+        f"requests waited in every iteration from {at[since]} to the flip's",
+    )  # fmt: skip
+
+
+def _changed(run: _Run) -> _Change:
+    """The change with which the run begins, or a larger one within it."""
+    sizes, numbers, left = run.sizes, run.known["iteration"], run.left
+    at = ramp(sizes, left)
     drop = sizes[left] < sizes[left - 1]
+    if drop and run.waiting[left]:  # what ended before anybody waited made the batch smaller by itself
+        at = max(at, min(left, run.waits_since(left)))
+    before = sizes[at - 1]
+    stretch = sizes[at : run.here + 1]
+    later = change_point(np.asarray(sizes[left : run.here + 1], np.float64))
+    if later is not None and later.p_value <= ALPHA and later.rises is not drop:
+        middle = round(median(np.asarray(sizes[left : left + later.index], np.float64)))
+        level = round(median(np.asarray(sizes[left + later.index : run.here + 1], np.float64)))
+        if abs(level - middle) > abs(middle - before):  # most of the way was gone there
+            at, before, stretch = left + later.index, middle, sizes[left + later.index : run.here + 1]
     after = min(stretch) if drop else max(stretch)
-    size, tactic = np.asarray(sizes), np.asarray(tactics)
+    said = f"the scheduler {'cut' if drop else 'raised'} the batch from {before} to {after} at iteration {numbers[at]}"
+    stop = at
+    if not drop:
+        since = run.waits_since(at - 1)
+        if since < at:  # those that had waited came in: what made them wait lies before that
+            said += f", when those came in that had waited since {numbers[since]}"
+            stop = since
+    return _Change(at, stop, before, after, said,
+                   f"iteration {numbers[left]} is the first of the stretch that ran the other tactic")  # fmt: skip
+
+
+def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
+    numbers = run.known["iteration"]
+    size, tactic = np.asarray(run.sizes), np.asarray(run.tactics)
     moved, switched = size[1:] != size[:-1], tactic[1:] != tactic[:-1]
     a, b = int((moved & switched).sum()), int((moved & ~switched).sum())
     c, d = int((~moved & switched).sum()), int((~moved & ~switched).sum())
-    as_before = tactic[size == before]
-    stays = float((as_before == calm).mean())
+    as_before = tactic[size == change.before]
+    if not as_before.size:  # no batch of just that size ran: the nearest that did
+        as_before = tactic[np.abs(size - change.before) == np.abs(size - change.before).min()]
+    stays = float((as_before == run.calm).mean())
     tests = (
-        order(numbers[began], effect.iteration),
-        Test("size", after != before, f"from {before} to {after} sequences", float(after - before), "sequences"),
-        specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
-        mechanism(
-            True, f"iteration {numbers[left]} is the first of the stretch in which {case.req_id} ran the other tactic"
+        order(numbers[change.at], effect.iteration),
+        Test(
+            "size",
+            change.after != change.before,
+            f"from {change.before} to {change.after} sequences",
+            float(change.after - change.before),
+            "sequences",
         ),
+        specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
+        mechanism(True, f"{change.mechanism}; {case.req_id} ran it"),
         Test(
             "counterfactual",
             stays >= HALF,
-            f"at batch {before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {calm}",
+            f"at batch {change.before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {run.calm}",
             stays,
             "share",
         ),
     )
-    direction = "drop" if drop else "rise"
-    start, end = known["start_ns"][began], known["start_ns"][here]
-    verb = "cut the batch" if drop else "raised the batch"
     link = Link(
         kind=KIND.name,
-        summary=f"the scheduler {verb} from {before} to {after} at iteration {numbers[began]}",
+        summary=change.says,
         grade=grade(tests),
         replica=case.replica,
-        start_ns=start,
-        end_ns=end,
-        iteration=numbers[began],
-        value=float(after),
-        baseline=float(before),
+        start_ns=run.known["start_ns"][change.at],
+        end_ns=run.known["start_ns"][run.here],
+        iteration=numbers[change.at],
+        value=float(change.after),
+        baseline=float(change.before),
         unit="sequences",
         p_value=tests[2].figure,
         tests=tests,
         evidence=(case.evidence("iterations", replica=case.replica),),
         facts={
-            "direction": direction,
-            "before": before,
-            "after": after,
-            "tactic": calm,
-            "stop": numbers[began],
-            "changed": numbers[left],
+            "direction": "drop" if change.after < change.before else "rise",
+            "before": change.before,
+            "after": change.after,
+            # what ran before the cause took hold: its shape holds still what iterations are compared by
+            "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
+            "stop": numbers[change.stop],
+            "changed": numbers[run.left],
+            "backlog": change.stop < change.at,
         },
     )
     return Found(link, stays)
