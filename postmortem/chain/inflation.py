@@ -40,6 +40,8 @@ def inflated(
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
     where the part took its calm time, or where its share may as well be nothing.
     """
+    if effect.facts.get("ebb"):
+        return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")

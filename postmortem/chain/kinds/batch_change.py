@@ -72,6 +72,11 @@ class _Run:
         """Index of the run's first iteration."""
         return departure(self.tactics, self.here, self.calm)
 
+    def nobody_waited(self, first: int, last: int) -> bool:
+        """Whether it is recorded that no request waited for the iterations from index ``first`` to ``last``."""
+        waits = self.known["waiting"][first : last + 1]
+        return not waits.null_count() and not waits.sum()
+
     def waits_since(self, at: int) -> int:
         """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
 
@@ -99,6 +104,7 @@ class _Change:
     after: int
     says: str
     mechanism: str
+    ebb: bool = False
 
 
 def _held(run: _Run) -> _Change | None:
@@ -136,14 +142,17 @@ def _changed(run: _Run) -> _Change:
             at, before, stretch = left + later.index, middle, sizes[left + later.index : run.here + 1]
     after = min(stretch) if drop else max(stretch)
     said = f"the scheduler {'cut' if drop else 'raised'} the batch from {before} to {after} at iteration {numbers[at]}"
+    ebb = drop and run.nobody_waited(at, at + stretch.index(after))
+    if ebb:
+        said = f"the batch shrank from {before} to {after} from iteration {numbers[at]} on, with nobody kept waiting"
     stop = at
     if not drop:
         since = run.waits_since(at - 1)
         if since < at:  # those that had waited came in: what made them wait lies before that
             said += f", when those came in that had waited since {numbers[since]}"
             stop = since
-    return _Change(at, stop, before, after, said,
-                   f"iteration {numbers[left]} is the first of the stretch that ran the other tactic")  # fmt: skip
+    first = f"iteration {numbers[left]} is the first of the stretch that ran the other tactic"
+    return _Change(at, stop, before, after, said, first, ebb)
 
 
 def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
@@ -198,6 +207,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "stop": numbers[change.stop],
             "changed": numbers[run.left],
             "backlog": change.stop < change.at,
+            "ebb": change.ebb,
         },
     )
     return Found(link, stays)

@@ -59,7 +59,9 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "sequences",
         ),
         specificity(p_value, f"{both} of {len(switched)} changes of isolation fall on a change of batch"),
-        mechanism(True, f"isolation became {modes[at]} in iteration {numbers[at]}, and still was in {effect.facts['stop']}"),
+        mechanism(
+            True, f"isolation became {modes[at]} in iteration {numbers[at]}, and still was in {effect.facts['stop']}"
+        ),
         Test("counterfactual", share >= HALF, said, share, "share"),
     )
     link = Link(
