@@ -9,7 +9,7 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import number, with_unit
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
 from postmortem.chain.surged import surged
@@ -44,6 +44,8 @@ def inflated(
         return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
+        if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
+            return RuledOut(f"iterations had their calm length again from {up.calm_again} on")
         return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")
     if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
         load = surged(case, effect, "load_surge")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import Stretch, at_one_plan, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA
@@ -52,8 +55,22 @@ class Upstream:
 
     @property
     def significant(self) -> bool:
-        """Whether iterations got longer at all, beyond chance and with the interval above 1."""
-        return self.found is not None and self.found.change.p_value <= ALPHA and self.found.ratio[1] > 1
+        """Whether iterations got longer, beyond chance and with the interval above 1, and still were at the end."""
+        found = self.found
+        return found is not None and found.change.p_value <= ALPHA and found.ratio[1] > 1 and self.calm_again is None
+
+    @cached_property
+    def calm_again(self) -> int | None:
+        """The iteration since which they were nearer to their calm length again; None where they stayed long."""
+        assert self.found is not None  # noqa: S101  asked only of a stretch that was found
+        now = self.total_ms[self.found.now]
+        later = change_point(now)
+        if later is None or later.rises or later.p_value > ALPHA:
+            return None
+        long, since = median(now[: later.index]), median(now[later.index :])
+        return (
+            int(self.iterations[self.found.now[later.index]]) if 2 * since < long + self.found.total_calm_ms else None
+        )
 
 
 def upstream(case: Case, effect: Link) -> Upstream | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,26 +78,30 @@ class _Run:
         waits = self.known["waiting"][first : last + 1]
         return not waits.null_count() and not waits.sum()
 
-    def waits_since(self, at: int) -> int:
+    def held_since(self, at: int, below: float = inf) -> int:
         """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
 
-        Iterations in between in which none waited count where the batch stayed what it was: the queue ran
-        empty, the limit held.
+        Only iterations with a batch smaller than ``below`` count. Some in between in which none waited count
+        where the batch stayed what it was: the queue ran empty, the limit held.
         """
         start = at + 1
-        while start > 0 and self.waiting[start - 1] > 0:
+        while start > 0 and self.waiting[start - 1] > 0 and self.sizes[start - 1] < below:
             start -= 1
-        same = start - 1
-        while start <= at and same > 0 and self.waiting[same] == 0 and self.sizes[same] == self.sizes[start]:
-            same -= 1
-        if 0 <= same < start - 1 and self.waiting[same] > 0 and self.sizes[same] == self.sizes[start]:
-            return self.waits_since(same)
+        gap = start - 1
+        while start <= at and gap > 0 and self.waiting[gap] == 0 and self.sizes[gap] == self.sizes[start]:
+            gap -= 1
+        if 0 <= gap < start - 1 and self.waiting[gap] > 0 and self.sizes[gap] == self.sizes[start]:
+            return self.held_since(gap, below)
         return start
 
 
 @dataclass(frozen=True)
 class _Change:
-    """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after."""
+    """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after.
+
+    ``stays``: how often the calm tactic would have run without it, with the sentence; None: by batches as before.
+    ``ebb``: the batch shrank with nobody kept waiting.
+    """
 
     at: int
     stop: int
@@ -104,24 +109,29 @@ class _Change:
     after: int
     says: str
     mechanism: str
+    stays: tuple[float, str] | None = None
     ebb: bool = False
 
 
 def _held(run: _Run) -> _Change | None:
     """Requests waited while the batch ran short of them: with them it would have had the calm tactic's size."""
-    since = run.waits_since(run.here)
+    since = run.held_since(run.here)
     if not run.left < since <= run.here or run.sizes[run.here] > run.sizes[run.left - 1]:
         return None
-    held, wanted = run.sizes[run.here], run.sizes[run.here] + run.waiting[run.here]
-    # a batch of that size ran the calm tactic, or any of at most that size did
-    fits = [s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm and s <= wanted]
-    if not fits:
+    numbers, held = run.known["iteration"], run.sizes[since : run.here + 1]
+    wanted = [size + waiting for size, waiting in zip(held, run.waiting[since : run.here + 1], strict=True)]
+    fewest = min(s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm)
+    enough = [w >= fewest for w in wanted]
+    if not any(enough):
         return None
-    waiting, at = run.waiting[run.here], run.known["iteration"]
+    most = max(range(len(wanted)), key=lambda k: (wanted[k], k))
+    stays = sum(enough) / len(enough)
     return _Change(
-        since, since, wanted, held,
-        f"the scheduler held the batch at {held} from iteration {at[since]} on, while {waiting} more waited",
-        f"requests waited in every iteration from {at[since]} to the flip's",
+        since, since, wanted[most], held[most],
+        f"the scheduler held the batch at {held[most]} from iteration {numbers[since]} on, while up to "
+        f"{wanted[most] - held[most]} more waited",
+        f"requests waited in every iteration from {numbers[since]} to the flip's",
+        (stays, f"{sum(enough)} of {len(enough)} batches would have had the {fewest} that tactic {run.calm} takes"),
     )  # fmt: skip
 
 
@@ -131,7 +141,7 @@ def _changed(run: _Run) -> _Change:
     at = ramp(sizes, left)
     drop = sizes[left] < sizes[left - 1]
     if drop and run.waiting[left]:  # what ended before anybody waited made the batch smaller by itself
-        at = max(at, min(left, run.waits_since(left)))
+        at = max(at, min(left, run.held_since(left)))
     before = sizes[at - 1]
     stretch = sizes[at : run.here + 1]
     later = change_point(np.asarray(sizes[left : run.here + 1], np.float64))
@@ -147,12 +157,12 @@ def _changed(run: _Run) -> _Change:
         said = f"the batch shrank from {before} to {after} from iteration {numbers[at]} on, with nobody kept waiting"
     stop = at
     if not drop:
-        since = run.waits_since(at - 1)
+        since = run.held_since(at - 1, after)
         if since < at:  # those that had waited came in: what made them wait lies before that
             said += f", when those came in that had waited since {numbers[since]}"
             stop = since
     first = f"iteration {numbers[left]} is the first of the stretch that ran the other tactic"
-    return _Change(at, stop, before, after, said, first, ebb)
+    return _Change(at, stop, before, after, said, first, None, ebb)
 
 
 def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
@@ -161,10 +171,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
     moved, switched = size[1:] != size[:-1], tactic[1:] != tactic[:-1]
     a, b = int((moved & switched).sum()), int((moved & ~switched).sum())
     c, d = int((~moved & switched).sum()), int((~moved & ~switched).sum())
-    as_before = tactic[size == change.before]
-    if not as_before.size:  # no batch of just that size ran: the nearest that did
-        as_before = tactic[np.abs(size - change.before) == np.abs(size - change.before).min()]
-    stays = float((as_before == run.calm).mean())
+    stays, said = change.stays or _as_before(run, change.before)
     tests = (
         order(numbers[change.at], effect.iteration),
         Test(
@@ -176,13 +183,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
         ),
         specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
         mechanism(True, f"{change.mechanism}; {case.req_id} ran it"),
-        Test(
-            "counterfactual",
-            stays >= HALF,
-            f"at batch {change.before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {run.calm}",
-            stays,
-            "share",
-        ),
+        Test("counterfactual", stays >= HALF, said, stays, "share"),
     )
     link = Link(
         kind=KIND.name,
@@ -211,6 +212,14 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
         },
     )
     return Found(link, stays)
+
+
+def _as_before(run: _Run, before: int) -> tuple[float, str]:
+    """How often a batch of the size before ran the calm tactic: of the nearest sizes, where none had just that."""
+    apart = np.abs(np.asarray(run.sizes) - before)
+    ran = np.asarray(run.tactics)[apart == apart.min()]
+    stays = float((ran == run.calm).mean())
+    return stays, f"at batch {before}, {100 * stays:.0f} % of {ran.size} iterations ran tactic {run.calm}"
 
 
 KIND = Kind(
