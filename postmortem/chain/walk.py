@@ -146,6 +146,11 @@ def _may_carry(found: Found) -> bool:
     return found.range is None or found.range[1] >= HALF
 
 
+def _may_be_blamed(found: Found) -> bool:
+    """Whether it may be named: that a root cause began earlier is no evidence against it, an effect in between is."""
+    return found.link.grade in GOOD or kinds()[found.link.kind].role != "root"
+
+
 def _takes_a_share(found: Found, best: Found) -> bool:
     """Whether it is a cause beside the best: well graded, and half of what the best one leaves goes with it."""
     if found.link.grade not in GOOD:
@@ -178,7 +183,7 @@ def _causes(case: Case, effect: Link | None, candidates: list[Kind], notes: _Not
             notes.missing.append(Missing(outcome.what, outcome.record))
     found = [replace(f, link=corrected(f.link, len(candidates))) for f in _nearest(found)]
     found.sort(key=_rank)
-    best = next(filter(_may_carry, found), None)
+    best = next((f for f in found if _may_carry(f) and _may_be_blamed(f)), None)
     beside = []
     for other in found:
         if other is best:
