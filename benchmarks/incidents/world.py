@@ -144,7 +144,7 @@ def run(world: World, greedy: bool = True) -> Run:
             request = arrived.pop(0)
             waiting.remove(request)
             running.append(request)
-            waited[request.key] = (i - request.arrives) * world.base_ms
+            waited[request.key] = (now - began[request.arrives]) / 1e6
             request.state = (
                 np.random.default_rng([11, request.key, hash_of(request.drift)]).normal(size=HIDDEN).astype(np.float32)
             )
@@ -173,7 +173,7 @@ def run(world: World, greedy: bool = True) -> Run:
             "iteration": i, "ts_ns": now, "batch_size": size, "isolation_mode": "strict" if strict else "shared",
             "batch_fp": hashlib.sha256(members.encode()).hexdigest()[:12],
         }  # fmt: skip
-        queue = [(i - r.arrives) * world.base_ms for r in arrived]
+        queue = [(now - began[r.arrives]) / 1e6 for r in arrived]
         p95 = float(np.quantile(queue, 0.95)) if queue else 0.0
         planned = tactic_of(size)
         for rank, r in enumerate(state):

@@ -6,39 +6,55 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from postmortem.analyses.stats.permutation import RESAMPLES, p_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST = 20  # iterations that a calm rate is learnt from: its error is then below a quarter of the count's deviation
+LONGEST = 1_000  # of more iterations, neighbours are added up: a thousand places tell where a rate changed
+SEED = 20_260_104  # fixed: the same bundle gives the same p
 
 
 def surge(counts: NDArray[np.float64], exposure: NDArray[np.float64] | None = None) -> tuple[int, float] | None:
-    """The stretch at the end that holds the most surprising number of arrivals: (its first index, p).
+    """The stretch at the end that holds most more arrivals than its share: (its first index, p).
 
     ``exposure`` is how long each iteration lasted (in any unit; all alike where None): rates are by it.
-    Stretches of 1, 2, 4, 8 … iterations are looked at, each against the rate of all before it; arrivals are
-    Poisson, or wider where the calm counts vary more than Poisson ones do (their variance over their mean).
-    The chance to see as many includes that the rate is itself only estimated (so the tail is that of a negative
-    binomial: a Poisson count whose rate has a Gamma distribution), and is corrected for the lengths looked at
-    (Bonferroni). None where fewer than FEWEST iterations would be left to learn from, or nothing rose.
+    Kulldorff's scan statistic (1997): the likelihood ratio of two rates against one, the largest over all
+    stretches at the end that leave FEWEST iterations to learn a calm rate from. Its p-value is by the same of
+    as many arrivals thrown at random, iterations as likely as they are long. Where calm counts vary more than
+    Poisson ones do, the statistic is divided by how much (Pearson's dispersion). None where nothing rose.
     """
-    from scipy.stats import nbinom
-
     lasted = np.ones(counts.size) if exposure is None else exposure
-    lengths = [n for n in (1 << k for k in range(31)) if counts.size - n >= FEWEST]
-    best: tuple[int, float] | None = None
-    for n in lengths:
-        calm, came = counts[:-n], float(counts[-n:].sum())
-        wider = max(1.0, float(calm.var() / calm.mean())) if calm.sum() else 1.0
-        # half an arrival: Jeffreys' prior, so that a calm of zeros has a rate too
-        seen = calm.sum() / wider + 0.5
-        before, during = float(lasted[:-n].sum()), float(lasted[-n:].sum())
-        if came / during <= calm.sum() / before:
-            continue
-        p = float(nbinom.sf(np.ceil(came / wider) - 1, seen, before / (before + during))) * len(lengths)
-        if best is None or p < best[1]:
-            best = counts.size - n, min(1.0, p)
-    return best
+    width = -(-counts.size // LONGEST)
+    spare = counts.size % width  # where the number is no multiple, the oldest go
+    came, during = (v[spare:].reshape(-1, width).sum(axis=1) for v in (counts, lasted))
+    most = came.size - max(1, -(-FEWEST // width))
+    total = round(float(came.sum()))
+    if most < 1 or not total:
+        return None
+    ratios = _ratios(came[None, :], during, most)[0]
+    best = int(np.argmax(ratios))
+    if ratios[best] <= 0:
+        return None
+    first = came.size - best - 1
+    usual = came[:first].sum() / during[:first].sum() * during[:first]
+    wider = float(np.mean((came[:first] - usual) ** 2 / usual)) if usual.sum() else 1.0
+    thrown = np.random.default_rng(SEED).multinomial(total, during / during.sum(), size=RESAMPLES)
+    drawn = _ratios(thrown.astype(np.float64), during, most).max(axis=1)
+    return spare + first * width, p_of(float(ratios[best]) / max(1.0, wider), drawn)
+
+
+def _ratios(came: NDArray[np.float64], during: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Log likelihood ratios of the last 1 to ``most`` places, 0 where fewer came there; shape (draws, most)."""
+    total = came.sum(axis=1, keepdims=True)
+    seen = np.cumsum(came[:, ::-1], axis=1)[:, :most]
+    fair = total * np.cumsum(during[::-1])[:most] / during.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inside = np.where(seen > 0, seen * np.log(seen / fair), 0.0)
+        outside = np.where(total > seen, (total - seen) * np.log((total - seen) / (total - fair)), 0.0)
+    ratios: NDArray[np.float64] = np.where(seen > fair, inside + outside, 0.0)
+    return ratios
 
 
 def rate_difference(

@@ -85,3 +85,19 @@ def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) 
     slope = max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
     flat: NDArray[np.float64] = ms - slope * np.nan_to_num(batch - np.nanmedian(before))
     return flat
+
+
+def at_one_plan(
+    ms: NDArray[np.float64], batch: NDArray[np.float64], tactic: NDArray[np.int64], calm: int
+) -> NDArray[np.float64]:
+    """Times as they would be at one batch size and in one tactic: each tactic at the median level of all.
+
+    Learnt from the first ``calm`` iterations alone; NaN for a tactic that ran fewer than SHORTEST of them.
+    """
+    flat = at_one_size(ms, batch, calm).copy()
+    level = median(flat[:calm])
+    for one in np.unique(tactic):
+        own = tactic == one
+        before = flat[:calm][own[:calm]]
+        flat[own] += level - median(before) if before.size >= SHORTEST else np.nan
+    return flat

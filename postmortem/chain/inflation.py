@@ -9,7 +9,7 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import number, with_unit
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
 from postmortem.chain.surged import surged
@@ -40,10 +40,14 @@ def inflated(
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
     where the part took its calm time, or where its share may as well be nothing.
     """
+    if effect.facts.get("ebb"):
+        return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
-        return RuledOut(f"iterations before {effect.iteration} {took}: within chance")
-    if effect.facts.get("direction") == "rise":
+        if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
+            return RuledOut(f"iterations had their calm length again from {up.calm_again} on")
+        return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")
+    if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
         load = surged(case, effect, "load_surge")
         if isinstance(load, Found) and (load.share or 0.0) >= HALF:
             return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
@@ -70,12 +74,12 @@ def inflated(
         return RuledOut(f"{part} took {longer} of its calm time: {part_of}")
     window = up.window
     tests = (
-        order(window.first, effect.iteration),
+        order(window.first, effect.facts["stop"]),
         size(ratio, low, high, "ratio", 1),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
         mechanism(
-            window.stop == effect.iteration,
-            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.iteration}",
+            window.stop == effect.facts["stop"],
+            f"iterations {window.first} to {window.stop - 1} run straight into the change at {effect.facts['stop']}",
         ),
         counterfactual(share, share_low, share_high, f"with {part} at its calm median, of the iterations' inflation"),
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stretch import Stretch, at_one_size, stretch
+from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stretch import Stretch, at_one_plan, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA
 
@@ -52,36 +55,61 @@ class Upstream:
 
     @property
     def significant(self) -> bool:
-        """Whether iterations got longer at all, beyond chance and with the interval above 1."""
-        return self.found is not None and self.found.change.p_value <= ALPHA and self.found.ratio[1] > 1
+        """Whether iterations got longer, beyond chance and with the interval above 1, and still were at the end."""
+        found = self.found
+        return found is not None and found.change.p_value <= ALPHA and found.ratio[1] > 1 and self.calm_again is None
+
+    @cached_property
+    def calm_again(self) -> int | None:
+        """The iteration since which they were nearer to their calm length again; None where they stayed long."""
+        assert self.found is not None  # noqa: S101  asked only of a stretch that was found
+        now = self.total_ms[self.found.now]
+        later = change_point(now)
+        if later is None or later.rises or later.p_value > ALPHA:
+            return None
+        long, since = median(now[: later.index]), median(now[later.index :])
+        return (
+            int(self.iterations[self.found.now[later.index]]) if 2 * since < long + self.found.total_calm_ms else None
+        )
 
 
 def upstream(case: Case, effect: Link) -> Upstream | None:
-    """Iterations before the effect that ran the calm tactic. None where their times are not recorded.
+    """Iterations before the effect, at one plan: what got longer there did so by itself. None: times not recorded.
 
-    The calm tactic holds the shape class still, so that a larger batch does not look like a stall.
-    Ranks' own times where every rank recorded them, else the engine's.
+    First those that ran the calm tactic, which holds the shape class still. Where these show nothing, since the batch
+    had left the class by itself before, those of all tactics, each taken at its own calm level. Ranks' own times where
+    every rank recorded them, else the engine's.
     """
     stop, tactic, waiting = effect.facts["stop"], effect.facts["tactic"], _waiting(case)
-    return case.worked_out("upstream", lambda: _look(case, stop, tactic, waiting), stop, tactic, waiting)
+
+    def look() -> Upstream | None:
+        before = case.iterations.filter(pl.col("iteration") < stop)
+        own = _look(case, before.filter(pl.col("algo_id") == tactic), waiting, 1)
+        if own is not None and own.significant:
+            return own
+        every = _look(case, before.filter(pl.col("algo_id").is_not_null()), waiting, 2)
+        return every if every is not None and every.significant else own
+
+    return case.worked_out("upstream", look, stop, tactic, waiting)
 
 
-def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None:
-    before = case.iterations.filter((pl.col("iteration") < stop) & (pl.col("algo_id") == tactic)).tail(FARTHEST)
+def _look(case: Case, before: pl.DataFrame, waiting: float, looks: int) -> Upstream | None:
+    before = before.tail(FARTHEST)
     times = case.rank_times
     if times is not None:
         rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))
         if rows.size:
-            sizes = before.filter(np.isin(before["iteration"].to_numpy(), times.iterations))["batch_size"]
+            told = before.filter(np.isin(before["iteration"].to_numpy(), times.iterations))
             return _upstream(
                 times.iterations[rows],
-                sizes,
+                told,
                 np.median(times.total_ms[rows], axis=1),
                 (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1),
                 times.compute_ms[rows].min(axis=1),
                 times,
                 rows,
                 f"{times.source} of every rank",
+                looks,
             )
     told = before.filter(pl.col("gpu_ms").is_not_null())
     if told.is_empty():
@@ -90,29 +118,47 @@ def _look(case: Case, stop: int, tactic: str, waiting: float) -> Upstream | None
     comm = None if told["comm_ms"].null_count() else np.minimum(total, told["comm_ms"].to_numpy() * waiting)
     compute = None if comm is None else total - comm
     numbers = told["iteration"].to_numpy()
-    return _upstream(numbers, told["batch_size"], total, comm, compute, None, None, "the engine's s records")
+    return _upstream(numbers, told, total, comm, compute, None, None, "the engine's s records", looks)
 
 
 def _upstream(
     iterations: NDArray[np.int64],
-    batch: pl.Series,
+    told: pl.DataFrame,
     total: NDArray[np.float64],
     comm: NDArray[np.float64] | None,
     compute: NDArray[np.float64] | None,
     ranks: RankTimes | None,
     rows: NDArray[np.int64] | None,
     source: str,
+    looks: int,
 ) -> Upstream:
-    """Times at one batch size: where they seem to stretch, what the batch does to them is taken off first."""
-    sizes = batch.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    found = stretch(total)
+    """Times at one plan: where they seem to stretch, what batch and tactic do to them is taken off first.
+
+    ``told`` is in step with the arrays. The p-value is corrected for the ``looks`` taken.
+    """
+    sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    tactics = told["algo_id"].rank("dense").to_numpy()
+    several = np.unique(tactics).size > 1
+    if several:  # what a level of a mixture is, nobody knows: the first guess is that most were calm
+        found = stretch(_kept(at_one_plan(total, sizes, tactics, total.size)))
+    else:
+        found = stretch(total)
     if found is not None:
         calm = int(found.calm[-1]) + 1
-        total = at_one_size(total, sizes, calm)
-        comm = None if comm is None else at_one_size(comm, sizes, calm)
-        compute = None if compute is None else at_one_size(compute, sizes, calm)
+        flat = at_one_plan(total, sizes, tactics, calm)
+        known = ~np.isnan(flat)
+        comm = None if comm is None else at_one_plan(comm, sizes, tactics, calm)[known]
+        compute = None if compute is None else at_one_plan(compute, sizes, tactics, calm)[known]
+        iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
         found = stretch(total)
+        if found is not None:
+            change = replace(found.change, p_value=min(1.0, found.change.p_value * looks))
+            found = replace(found, change=change)
     return Upstream(iterations, total, comm, compute, found, ranks, rows, source)
+
+
+def _kept(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[~np.isnan(values)]
 
 
 def _waiting(case: Case) -> float:

@@ -1,9 +1,9 @@
--- uses: _shared/request_keys, _shared/steps, _shared/step_regimes
+-- uses: _shared/request_keys, _shared/steps, _shared/step_regimes, _shared/engine_iterations, _shared/waits
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
--- The calmest comes first: one whose every step was in the regime normal; then the one that itself left its
--- replica's most frequent plan (tactic and precision) least; then the replica whose requests left it least; then
--- the one whose step times spread least (p95 over median); then the member with whose tokens most agree; then the
--- earliest. The reference itself has none.
+-- The calmest comes first: one whose every step was in the regime normal; then the one on the undisturbed replica, that
+-- for whose iterations the fewest requests waited; then the one that itself left its replica's most frequent plan
+-- (tactic and precision) least; then the replica whose requests left it least; then the one whose step times spread
+-- least (p95 over median); then the member with whose tokens most agree; then the earliest. The reference itself has none.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW references_of AS
 WITH members AS (
@@ -21,6 +21,11 @@ WITH members AS (
     GROUP BY p.req_id, p.replica
 ), varied AS (
     SELECT replica, avg(share) AS share FROM left_by GROUP BY replica
+), kept_waiting AS (
+    SELECT e.replica, sum(coalesce(w.waiting, 0)) / count(*) AS waiting
+    FROM engine_iterations AS e
+    LEFT JOIN waits AS w ON w.replica = e.replica AND w.iteration = e.iteration
+    GROUP BY e.replica
 ), told AS (
     SELECT s.req_id, bool_or(g.regime <> 'normal') AS strained,
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
@@ -32,18 +37,20 @@ WITH members AS (
     FROM steps
     GROUP BY replica
 ), weighed AS (
-    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, l.share AS own, v.share AS varied, p.spread,
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, w.waiting, l.share AS own, v.share AS varied, p.spread,
            coalesce(m.admitted_ns, t.first_ns) AS since_ns,
            count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
     JOIN told AS t ON t.req_id = m.req_id
     LEFT JOIN left_by AS l ON l.req_id = m.req_id
+    LEFT JOIN kept_waiting AS w ON w.replica = m.replica
     LEFT JOIN varied AS v ON v.replica = m.replica
     LEFT JOIN spread AS p ON p.replica = m.replica
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST, agree DESC, since_ns NULLS LAST, req_id
+        ORDER BY strained NULLS LAST, waiting NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
+                 agree DESC, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed
 )

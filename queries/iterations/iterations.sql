@@ -12,6 +12,7 @@
 -- column: requests BIGINT requests — of which s records tell
 -- column: queue_ms DOUBLE ms — median wait of its requests
 -- column: queue_p95_ms DOUBLE ms — as the engine says it
+-- column: waiting BIGINT requests — that waited for it without being in it; NULL: no wait is recorded
 -- column: vram_free_mb DOUBLE MiB — smallest over ranks, before pins
 -- column: workspace_free_mb DOUBLE MiB — smallest over ranks
 -- column: kv_pool_total_mb DOUBLE MiB — the KV pool
@@ -22,10 +23,14 @@
 -- column: precision_path VARCHAR - — the precision that most of its requests report
 -- column: isolation_mode VARCHAR - — shared or strict
 -- needs: s_records(iteration, replica)
--- uses: _shared/engine_iterations
-SELECT replica, iteration, ts_ns AS start_ns, CAST(ts_ns + gpu_ms * 1e6 AS BIGINT) AS end_ns, gpu_ms, comm_ms, sync_ms,
-       batch_size, requests, queue_ms, queue_p95_ms, vram_free_mb, workspace_free_mb, kv_pool_total_mb,
-       isr_pinned_mb, ckpt_pinned_mb, dequant_cycles, algo_id, precision_path, isolation_mode
-FROM engine_iterations
-WHERE $replica IS NULL OR replica = $replica
-ORDER BY replica, iteration
+-- uses: _shared/engine_iterations, _shared/waits, _shared/request_runs
+SELECT e.replica, e.iteration, e.ts_ns AS start_ns, CAST(e.ts_ns + e.gpu_ms * 1e6 AS BIGINT) AS end_ns, e.gpu_ms,
+       e.comm_ms, e.sync_ms, e.batch_size, e.requests, e.queue_ms, e.queue_p95_ms,
+       CASE WHEN t.replica IS NOT NULL THEN coalesce(w.waiting, 0) END AS waiting, e.vram_free_mb,
+       e.workspace_free_mb, e.kv_pool_total_mb, e.isr_pinned_mb, e.ckpt_pinned_mb, e.dequant_cycles, e.algo_id,
+       e.precision_path, e.isolation_mode
+FROM engine_iterations AS e
+LEFT JOIN waits AS w ON w.replica = e.replica AND w.iteration = e.iteration
+LEFT JOIN (SELECT DISTINCT replica FROM request_runs WHERE queue_ms IS NOT NULL) AS t ON t.replica = e.replica
+WHERE $replica IS NULL OR e.replica = $replica
+ORDER BY e.replica, e.iteration

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
-from postmortem.chain.grade import HALF, grade
+from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:
-    """Where the stretch of the other tactic begins: did the batch change there?"""
+    """What keeps the batch from the calm tactic's sizes at the flip: a change of it, or requests held back."""
     if effect is None:
         return RuledOut("there is no effect")
     known = case.iterations.filter(pl.col("batch_size").is_not_null() & pl.col("algo_id").is_not_null())
@@ -27,70 +32,194 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect.iteration not in numbers:
         return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     planned = case.steps.filter(pl.col("iteration") == effect.iteration)["expected_algo_id"].drop_nulls()
-    if planned.len() and planned[0] == effect.facts.get("reference_tactic"):
+    calm = effect.facts.get("reference_tactic")
+    if planned.len() and planned[0] == calm:
         return RuledOut(
             f"at iteration {effect.iteration} the plan for this batch was {planned[0]}, the reference's tactic"
         )
-    calm = effect.facts.get("reference_tactic")
-    tactics, sizes = known["algo_id"].to_list(), known["batch_size"].to_list()
-    here = numbers.index(effect.iteration)
-    left = departure(tactics, here, calm)
-    began = ramp(sizes, left)
-    if left == 0:
+    run = _Run(known, calm, numbers.index(effect.iteration))
+    if run.left == 0:
         return Unseen(f"the iterations before {numbers[0]}, when the other tactic already ran", "a longer recording")
-    if sizes[left] == sizes[left - 1]:
-        return RuledOut(f"the batch stayed at {sizes[left]} when the tactic changed at iteration {numbers[left]}")
-    before, stretch = sizes[began - 1], sizes[began : here + 1]
+    if run.sizes[run.left] == run.sizes[run.left - 1]:
+        return RuledOut(
+            f"the batch stayed at {run.sizes[run.left]} when the tactic changed at iteration {numbers[run.left]}"
+        )
+    return _link(case, effect, run, _held(run) or _changed(run))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The iterations, and the run of them in another tactic than the ``calm`` one that holds the one asked about."""
+
+    known: pl.DataFrame
+    calm: str | None
+    here: int
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        return self.known["batch_size"].to_list()
+
+    @cached_property
+    def tactics(self) -> list[str]:
+        return self.known["algo_id"].to_list()
+
+    @cached_property
+    def waiting(self) -> list[int]:
+        """Requests that waited through the iteration before; none where waits are not recorded."""
+        return self.known["waiting"].fill_null(0).to_list()
+
+    @cached_property
+    def left(self) -> int:
+        """Index of the run's first iteration."""
+        return departure(self.tactics, self.here, self.calm)
+
+    def nobody_waited(self, first: int, last: int) -> bool:
+        """Whether it is recorded that no request waited for the iterations from index ``first`` to ``last``."""
+        waits = self.known["waiting"][first : last + 1]
+        return not waits.null_count() and not waits.sum()
+
+    def held_since(self, at: int, below: float = inf) -> int:
+        """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
+
+        Only iterations with a batch smaller than ``below`` count. Some in between in which none waited count
+        where the batch stayed what it was: the queue ran empty, the limit held.
+        """
+        start = at + 1
+        while start > 0 and self.waiting[start - 1] > 0 and self.sizes[start - 1] < below:
+            start -= 1
+        gap = start - 1
+        while start <= at and gap > 0 and self.waiting[gap] == 0 and self.sizes[gap] == self.sizes[start]:
+            gap -= 1
+        if 0 <= gap < start - 1 and self.waiting[gap] > 0 and self.sizes[gap] == self.sizes[start]:
+            return self.held_since(gap, below)
+        return start
+
+
+@dataclass(frozen=True)
+class _Change:
+    """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after.
+
+    ``stays``: how often the calm tactic would have run without it, with the sentence; None: by batches as before.
+    ``ebb``: the batch shrank with nobody kept waiting.
+    """
+
+    at: int
+    stop: int
+    before: int
+    after: int
+    says: str
+    mechanism: str
+    stays: tuple[float, str] | None = None
+    ebb: bool = False
+
+
+def _held(run: _Run) -> _Change | None:
+    """Requests waited while the batch ran short of them: with them it would have had the calm tactic's size."""
+    since = run.held_since(run.here)
+    if not run.left < since <= run.here or run.sizes[run.here] > run.sizes[run.left - 1]:
+        return None
+    numbers, held = run.known["iteration"], run.sizes[since : run.here + 1]
+    wanted = [size + waiting for size, waiting in zip(held, run.waiting[since : run.here + 1], strict=True)]
+    fewest = min(s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm)
+    enough = [w >= fewest for w in wanted]
+    if not any(enough):
+        return None
+    most = max(range(len(wanted)), key=lambda k: (wanted[k], k))
+    stays = sum(enough) / len(enough)
+    return _Change(
+        since, since, wanted[most], held[most],
+        f"the scheduler held the batch at {held[most]} from iteration {numbers[since]} on, while up to "
+        f"{wanted[most] - held[most]} more waited",
+        f"requests waited in every iteration from {numbers[since]} to the flip's",
+        (stays, f"{sum(enough)} of {len(enough)} batches would have had the {fewest} that tactic {run.calm} takes"),
+    )  # fmt: skip
+
+
+def _changed(run: _Run) -> _Change:
+    """The change with which the run begins, or a larger one within it."""
+    sizes, numbers, left = run.sizes, run.known["iteration"], run.left
+    at = ramp(sizes, left)
     drop = sizes[left] < sizes[left - 1]
+    if drop and run.waiting[left]:  # what ended before anybody waited made the batch smaller by itself
+        at = max(at, min(left, run.held_since(left)))
+    before = sizes[at - 1]
+    stretch = sizes[at : run.here + 1]
+    later = change_point(np.asarray(sizes[left : run.here + 1], np.float64))
+    if later is not None and later.p_value <= ALPHA and later.rises is not drop:
+        middle = round(median(np.asarray(sizes[left : left + later.index], np.float64)))
+        level = round(median(np.asarray(sizes[left + later.index : run.here + 1], np.float64)))
+        if abs(level - middle) > abs(middle - before):  # most of the way was gone there
+            at, before, stretch = left + later.index, middle, sizes[left + later.index : run.here + 1]
     after = min(stretch) if drop else max(stretch)
-    size, tactic = np.asarray(sizes), np.asarray(tactics)
+    said = f"the scheduler {'cut' if drop else 'raised'} the batch from {before} to {after} at iteration {numbers[at]}"
+    ebb = drop and run.nobody_waited(at, at + stretch.index(after))
+    if ebb:
+        said = f"the batch shrank from {before} to {after} from iteration {numbers[at]} on, with nobody kept waiting"
+    stop = at
+    if not drop:
+        since = run.held_since(at - 1, after)
+        if since < at:  # those that had waited came in: what made them wait lies before that
+            said += f", when those came in that had waited since {numbers[since]}"
+            stop = since
+    first = f"iteration {numbers[left]} is the first of the stretch that ran the other tactic"
+    return _Change(at, stop, before, after, said, first, None, ebb)
+
+
+def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
+    numbers = run.known["iteration"]
+    size, tactic = np.asarray(run.sizes), np.asarray(run.tactics)
     moved, switched = size[1:] != size[:-1], tactic[1:] != tactic[:-1]
     a, b = int((moved & switched).sum()), int((moved & ~switched).sum())
     c, d = int((~moved & switched).sum()), int((~moved & ~switched).sum())
-    as_before = tactic[size == before]
-    stays = float((as_before == calm).mean())
+    stays, said = change.stays or _as_before(run, change.before)
     tests = (
-        order(numbers[began], effect.iteration),
-        Test("size", after != before, f"from {before} to {after} sequences", float(after - before), "sequences"),
-        specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
-        mechanism(
-            True, f"iteration {numbers[left]} is the first of the stretch in which {case.req_id} ran the other tactic"
-        ),
+        order(numbers[change.at], effect.iteration),
         Test(
-            "counterfactual",
-            stays >= HALF,
-            f"at batch {before}, {100 * stays:.0f} % of {as_before.size} iterations ran tactic {calm}",
-            stays,
-            "share",
+            "size",
+            change.after != change.before,
+            f"from {change.before} to {change.after} sequences",
+            float(change.after - change.before),
+            "sequences",
         ),
+        specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
+        mechanism(True, f"{change.mechanism}; {case.req_id} ran it"),
+        Test("counterfactual", stays >= HALF, said, stays, "share"),
     )
-    direction = "drop" if drop else "rise"
-    start, end = known["start_ns"][began], known["start_ns"][here]
-    verb = "cut the batch" if drop else "raised the batch"
     link = Link(
         kind=KIND.name,
-        summary=f"the scheduler {verb} from {before} to {after} at iteration {numbers[began]}",
+        summary=change.says,
         grade=grade(tests),
         replica=case.replica,
-        start_ns=start,
-        end_ns=end,
-        iteration=numbers[began],
-        value=float(after),
-        baseline=float(before),
+        start_ns=run.known["start_ns"][change.at],
+        end_ns=run.known["start_ns"][run.here],
+        iteration=numbers[change.at],
+        value=float(change.after),
+        baseline=float(change.before),
         unit="sequences",
         p_value=tests[2].figure,
         tests=tests,
         evidence=(case.evidence("iterations", replica=case.replica),),
         facts={
-            "direction": direction,
-            "before": before,
-            "after": after,
-            "tactic": calm,
-            "stop": numbers[began],
-            "changed": numbers[left],
+            "direction": "drop" if change.after < change.before else "rise",
+            "before": change.before,
+            "after": change.after,
+            # what ran before the cause took hold: its shape holds still what iterations are compared by
+            "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
+            "stop": numbers[change.stop],
+            "changed": numbers[run.left],
+            "backlog": change.stop < change.at,
+            "ebb": change.ebb,
         },
     )
     return Found(link, stays)
+
+
+def _as_before(run: _Run, before: int) -> tuple[float, str]:
+    """How often a batch of the size before ran the calm tactic: of the nearest sizes, where none had just that."""
+    apart = np.abs(np.asarray(run.sizes) - before)
+    ran = np.asarray(run.tactics)[apart == apart.min()]
+    stays = float((ran == run.calm).mean())
+    return stays, f"at batch {before}, {100 * stays:.0f} % of {ran.size} iterations ran tactic {run.calm}"
 
 
 KIND = Kind(

