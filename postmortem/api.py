@@ -154,7 +154,8 @@ class Incident:
 
         asked = req_id or next(iter(self.flipped()), None)
         chain = None if asked is None else self.chain(asked)
-        return chart_named(name).draw(gather(self.catalogue, chain).frames)
+        drawn = chart_named(name)
+        return drawn.draw(gather(self.catalogue, chain, drawn=(drawn,)).frames)
 
     @property
     def charts(self) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -19,19 +19,39 @@ Frames: TypeAlias = Mapping[str, pl.DataFrame]
 Wants: TypeAlias = Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]]
 
 
+#: What the charts are about, in the order of the report.
+SUBJECTS = ("time", "regimes", "ranks", "collectives", "tactics", "margins", "hardware")
+
+
 @dataclass(frozen=True)
 class Chart:
-    """A chart: its name, its title, the question that it answers, the columns it wants, how to build it."""
+    """A chart: its name, its title, the question that it answers, the columns it wants, how to build it.
+
+    ``subject``: one of SUBJECTS. ``tells``: what is to be seen, in a sentence or two of figures, for whoever cannot
+    see it; empty where nothing is drawn.
+    """
 
     name: str
     title: str
     question: str
     wants: Wants
     build: Callable[[Frames], alt.TopLevelMixin]
+    tells: Callable[[Frames], str]
+    subject: str
 
     def draw(self, frames: Frames) -> alt.TopLevelMixin:
-        """The chart with the theme on; frames that are absent count as empty ones."""
-        return themed(self.build({name: self.fitted(name, frames.get(name)) for name in self.wants}))
+        """The chart with the theme on and its text beside it; frames that are absent count as empty ones."""
+        fitted = self._all_fitted(frames)
+        chart = self.build(fitted)
+        chart.description = f"{self.title}. {self.tells(fitted) or self.question}"  # type: ignore[attr-defined]
+        return themed(chart)
+
+    def says(self, frames: Frames) -> str:
+        """The chart as text."""
+        return self.tells(self._all_fitted(frames))
+
+    def _all_fitted(self, frames: Frames) -> Frames:
+        return {name: self.fitted(name, frames.get(name)) for name in self.wants}
 
     def fitted(self, name: str, frame: pl.DataFrame | None) -> pl.DataFrame:
         """The frame with exactly the columns wanted, of the types wanted, its texts made visible."""
@@ -63,6 +83,16 @@ def values(frame: pl.DataFrame) -> alt.InlineData:
         pl.when(pl.col(c).is_finite()).then(pl.col(c).round(6)).otherwise(None).alias(c) for c in floats
     )
     return alt.InlineData(values=tidy.to_dicts())
+
+
+def sentence(parts: Sequence[str]) -> str:
+    """Clauses as one sentence; nothing where there is none.
+
+    >>> sentence(["rank 1 was late", "rank 0 was not"])
+    'Rank 1 was late; rank 0 was not.'
+    """
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def cap(said: str) -> alt.TitleParams:

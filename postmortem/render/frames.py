@@ -6,7 +6,7 @@ the request beside its reference, the links as rows, the calm window.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,9 @@ from postmortem.base.errors import NotInBundle
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain
 from postmortem.findings import absent, ask
+from postmortem.render.chart import Chart
+from postmortem.render.charts import charts
+from postmortem.render.phases import phase
 
 LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "n": pl.Int64,
@@ -28,6 +31,9 @@ LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "end_ns": pl.Int64,
     "summary": pl.String,
 }
+
+#: Frames that are no question's answer as it stands, but made here of one.
+MADE_HERE = frozenset({"links", "baseline", "tactic_iterations", "request_steps"})
 
 _NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
@@ -71,35 +77,44 @@ def links_frame(chain: Chain | None) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict(LINK_COLUMNS), orient="row")
 
 
-def gather(catalogue: Catalogue, chain: Chain | None, baseline: pl.DataFrame | None = None) -> Gathered:
-    """All frames that the charts of one request want; without a chain those of the first replica."""
+def gather(
+    catalogue: Catalogue, chain: Chain | None, baseline: pl.DataFrame | None = None, drawn: Iterable[Chart] = ()
+) -> Gathered:
+    """All frames that the charts (by default: all of them) want for one request.
+
+    A frame is fetched by the name of its question. Charts that draw a frame's ``replica`` get all replicas, the
+    others that of the flip, or without a chain the first.
+    """
+    wanted: dict[str, bool] = {}
+    for chart in drawn or charts().values():
+        for name, columns in chart.wants.items():
+            wanted[name] = wanted.get(name, True) and "replica" in columns
     out = Gathered()
     out.frames["links"] = links_frame(chain)
-    if baseline is not None:
-        out.frames["baseline"] = baseline
     iterations, why = fetched(catalogue, "iterations")
     replica = _replica(chain, iterations)
-    for name in ("rank_iterations", "collectives", "regimes", "flips"):
-        frame, why_not = fetched(catalogue, name)
-        if frame is None:
-            out.absent[name] = why_not
-        else:
-            out.frames[name] = _of(frame, replica)
     if iterations is None:
         out.absent["iterations"] = why
     else:
         out.frames["iterations"] = _of(iterations, replica)
-        if baseline is None and chain is not None:
-            out.frames["baseline"] = _baseline(chain, out.frames["iterations"])
-        calm = out.frames.get("baseline", _NO_WINDOW)
-        out.frames["tactic_iterations"] = _phases(iterations, chain, replica, calm)
-    if chain is not None:
+    out.frames["baseline"] = _baseline(chain, out.frames.get("iterations")) if baseline is None else baseline
+    if iterations is not None and "tactic_iterations" in wanted:
+        out.frames["tactic_iterations"] = _phases(iterations, out, replica)
+    for name in sorted(wanted.keys() - MADE_HERE - {"iterations"}):
+        frame, why_not = fetched(catalogue, name)
+        if frame is None:
+            out.absent[name] = why_not
+        else:
+            out.frames[name] = frame if wanted[name] else _of(frame, replica)
+    if chain is not None and "request_steps" in wanted:
         _steps(catalogue, chain, out)
     return out
 
 
-def _baseline(chain: Chain, iterations: pl.DataFrame) -> pl.DataFrame:
+def _baseline(chain: Chain | None, iterations: pl.DataFrame | None) -> pl.DataFrame:
     """The calm window that the links were compared with, where one of them says it (``calm``: first, stop)."""
+    if chain is None or iterations is None:
+        return _NO_WINDOW
     for link in chain.links:
         calm = link.facts.get("calm")
         if isinstance(calm, list | tuple) and len(calm) == 2:
@@ -126,25 +141,11 @@ def _of(frame: pl.DataFrame, replica: str | None) -> pl.DataFrame:
     return frame.filter(pl.col("replica").eq_missing(replica) | pl.col("replica").is_null())
 
 
-def _phases(iterations: pl.DataFrame, chain: Chain | None, replica: str | None, calm: pl.DataFrame) -> pl.DataFrame:
-    """Iterations with their phase: ``pressured`` within the links; ``calm`` in the calm window and on other replicas.
-
-    Where no calm window is known, all that ended before the first link is calm. The rest is left out.
-    """
-    links = chain.links if chain is not None else ()
-    starts = [link.start_ns for link in links if link.start_ns is not None]
-    ends = [link.end_ns or link.start_ns for link in links if link.start_ns is not None]
-    if not starts:
-        return iterations.with_columns(phase=pl.lit("calm"))
-    start = pl.col("start_ns")
-    inside = (start >= min(starts)) & (start <= max(end for end in ends if end is not None))
-    if calm.is_empty():
-        before = start < min(starts)
-    else:
-        before = (start >= calm["start_ns"].min()) & (start <= calm["end_ns"].max())
-    own = pl.col("replica").eq_missing(replica)
-    phase = pl.when(own & inside).then(pl.lit("pressured")).when(~own | before).then(pl.lit("calm"))
-    return iterations.with_columns(phase=phase.otherwise(None)).drop_nulls("phase")
+def _phases(iterations: pl.DataFrame, out: Gathered, replica: str | None) -> pl.DataFrame:
+    """Iterations with their phase, those of other replicas calm throughout; the rest is left out."""
+    own = phase("start_ns", out.frames["links"], out.frames["baseline"])
+    other = ~pl.col("replica").eq_missing(replica)
+    return iterations.with_columns(phase=pl.when(other).then(pl.lit("calm")).otherwise(own)).drop_nulls("phase")
 
 
 def _steps(catalogue: Catalogue, chain: Chain, out: Gathered) -> None:

@@ -1,25 +1,15 @@
--- uses: _shared/regime_rows
+-- uses: _shared/regime_rows, _shared/replica_regimes
 -- One row an unbroken stretch of iterations of one regime: of each rank, and of the replica (rank NULL), which is
 -- in the regime of its worst rank, since collectives couple them. Iterations without a regime break a stretch.
 CREATE VIEW regime_spans AS
-WITH ranked AS (
+WITH every_one AS (
     SELECT replica, rank, iteration, ts_ns, gpu_ms, regime, severity, reason
     FROM regime_rows
     WHERE level = 'rank' AND rank IS NOT NULL AND ts_ns IS NOT NULL
-), replicas AS (
-    SELECT replica, NULL AS rank, iteration, min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms,
-           arg_max(regime, severity) AS regime, max(severity) AS severity,
-           arg_max('rank ' || rank || ': ' || reason, (severity, -rank)) AS reason
-    FROM ranked
-    GROUP BY replica, iteration
     UNION ALL
     SELECT replica, NULL, iteration, ts_ns, gpu_ms, regime, severity, reason
-    FROM regime_rows
-    WHERE level = 'rank' AND rank IS NULL AND ts_ns IS NOT NULL
-), every_one AS (
-    SELECT * FROM ranked
-    UNION ALL
-    SELECT * FROM replicas
+    FROM replica_regimes
+    WHERE ts_ns IS NOT NULL
 ), marked AS (
     SELECT *, regime IS DISTINCT FROM lag(regime) OVER each AS new,
            lead(ts_ns) OVER each AS next_ns

@@ -289,7 +289,8 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
             "ts_ns": starts[min(first_step + s, iterations - 1)],
             "replica": replica,
             "batch_size": its[min(first_step + s, iterations - 1)]["batch_size"],
-            "algo_id": text or its[min(first_step + s, iterations - 1)]["algo_id"],
+            "algo_id": text or ("gemm_tile8" if req == "r-3" else its[min(first_step + s, iterations - 1)]["algo_id"]),
+            "precision_path": text or "bf16",
             "token_id": 1000 + s,
             "margin": 0.0021 if s == 41 else float(rng.lognormal(-1.5, 0.9)),
         }
@@ -345,4 +346,74 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         "flips": pl.DataFrame(flips),
         "sources": pl.DataFrame(sources),
         "rejects": pl.DataFrame(rejects),
+        **hardware(iterations, ranks, text),
+        "plan_noise_between": pl.DataFrame(
+            {
+                "tactic": [text or f"gemv_split{n}" for n in range(3)],
+                "reference_tactic": text or "gemm_tile8",
+                "precision": text or "bf16",
+                "reference_precision": text or "bf16",
+                "most_moved": [0.01, 0.02, 0.015],
+            }
+        ),
     }
+
+
+def hardware(iterations: int = 450, ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:
+    """Frames of regimes, clocks, warp stalls and the L2 cache for the made-up incident: rank 1 loses residency."""
+    replica = text or "b"
+    regimes = [("normal", 0.7), ("queue_degraded", 0.1), ("paging", 0.2)]
+    return {
+        "regime_occupancy": pl.DataFrame(
+            [
+                {
+                    "replica": replica, "rank": rank, "regime": text or regime, "share": share, "times": 1,
+                    "iterations": int(iterations * share), "total_ns": int(iterations * share * 10 * MS),
+                }
+                for rank in (None, *range(ranks))
+                for regime, share in (regimes if rank != 0 else regimes[:1])
+            ],
+            infer_schema_length=None,
+        ),
+        "clock_offsets": pl.DataFrame(
+            [
+                {
+                    "source": f"{text or 'b'}/rank{rank}.sqlite", "replica": replica, "rank": rank,
+                    "offset_ns": 1_500 - 3_000 * rank, "drift_ppm": 0.2, "uncertainty_ns": 2_000 + 500 * rank,
+                    "method": text or "the common end of 450 collectives", "from_ns": None,
+                }
+                for rank in range(ranks)
+            ]
+            + [
+                {
+                    "source": text or "b/s.jsonl", "replica": replica, "rank": None, "offset_ns": 0, "drift_ppm": None,
+                    "uncertainty_ns": None, "method": text or "recorded in UTC", "from_ns": None,
+                }
+            ],
+            infer_schema_length=None,
+        ),
+        "warp_stalls": pl.DataFrame(
+            [
+                {"kernel_name": text or kernel, "reason": text or reason, "share": part, "stalled": part is not None}
+                for kernel, memory in (("gemm_tile8", 0.2), ("gemv_split0", 0.7))
+                for reason, part in (
+                    ("long_scoreboard", memory),
+                    ("barrier", 0.9 - memory),
+                    ("wait", 0.1),
+                    ("selected", None),
+                )
+            ],
+            infer_schema_length=None,
+        ),
+        "rank_residency": pl.DataFrame(
+            [
+                {
+                    "rank": rank, "iteration": n,
+                    "l2_hit": 35.0 if rank == 1 and ONSET <= n < END else 80.0 + n % 3,
+                    "long_scoreboard": 0.6 if rank == 1 and ONSET <= n < END else 0.2,
+                }
+                for n in range(iterations)
+                for rank in range(ranks)
+            ]
+        ),
+    }  # fmt: skip

@@ -10,12 +10,15 @@ import altair as alt
 import polars as pl
 import pytest
 
+from postmortem.findings import describe
+from postmortem.render.chart import SUBJECTS
 from postmortem.render.charts import charts
+from postmortem.render.frames import MADE_HERE
 from postmortem.render.theme import COLOURS
 from tests.render.samples import HOSTILE, MS, START, chart_frames
 
 CHARTS = charts()
-UNITS = re.compile(r"\((ms|logits|%|MiB)|ms |logits|sequences|iteration|rank|step|tactic|seconds")
+UNITS = re.compile(r"\((ms|logits|%|MiB|µs)|ms |logits|sequences|iteration|rank|step|tactic|seconds")
 
 
 def _walk(node: Any) -> list[tuple[str, Any]]:
@@ -111,6 +114,26 @@ def test_a_chart_says_what_it_asks() -> None:
         assert chart.question.endswith("?")
         doc = __import__(f"postmortem.render.charts.{chart.name}", fromlist=["CHART"]).__doc__ or ""
         assert all(name in doc for name in chart.wants if name not in ("links", "baseline")), chart.name
+
+
+def test_every_frame_is_a_question_or_made_of_one() -> None:
+    """What a chart wants is asked for by its own name, with columns that the question has."""
+    for chart in CHARTS.values():
+        assert chart.subject in SUBJECTS
+        for name, columns in chart.wants.items():
+            if name in MADE_HERE:
+                continue
+            assert set(columns) <= {column.name for column in describe(name).columns}, (chart.name, name)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_says_what_is_to_be_seen(name: str) -> None:
+    """A chart has its figures as text, in a sentence that is also its description; none where nothing is drawn."""
+    text = CHARTS[name].says(chart_frames())
+    assert text.endswith(".")
+    assert re.search(r"\d", text)
+    assert text in CHARTS[name].spec(chart_frames())["description"]
+    assert CHARTS[name].says({}) == ""
 
 
 def _collectives(count: int, late: int) -> pl.DataFrame:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.render.chart import Chart, Frames, Wants, note, nothing
+from postmortem.base.units import clock_text, ms, number
+from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence
 from postmortem.render.lanes.chain import chain_lane
 from postmortem.render.lanes.ranks import collective_lane, rank_lanes
 from postmortem.render.lanes.request import margin_lane
@@ -22,6 +23,7 @@ from postmortem.render.lanes.scheduler import batch_lane, tactic_lane
 from postmortem.render.lanes.state import STRIP, memory_lane, queue_lane, regime_lane
 from postmortem.render.theme import LANE, WIDTH
 from postmortem.render.time_axis import Span, backdrop, lane, within
+from postmortem.render.words import plain_kind
 
 #: A recording longer than this many times the incident is drawn around the incident only.
 AROUND = 12
@@ -192,10 +194,26 @@ def _usermeta(links: pl.DataFrame, span: Span) -> dict[str, list[float]]:
     return {"incident": [round(max(0.0, first - room), 6), round(min(span.seconds, last + room), 6)]}
 
 
+def tells(frames: Frames) -> str:
+    """The links in order, each with its start on the clock and how long it lasted."""
+    said = []
+    for link in frames["links"].drop_nulls(["n", "kind"]).sort("n").iter_rows(named=True):
+        rank = "" if link["rank"] is None else f", rank {link['rank']}"
+        text = f"{link['n']} {plain_kind(link['kind'])}{rank}"
+        if link["start_ns"] is not None:
+            text += f", {clock_text(link['start_ns'])}"
+            if link["end_ns"] is not None and link["end_ns"] > link["start_ns"]:
+                text += f", for {number(ms(link['end_ns'] - link['start_ns']))} ms"
+        said.append(text)
+    return sentence([f"the chain from cause to flip: {'; '.join(said)}"] if said else [])
+
+
 CHART = Chart(
     "incident_timeline",
     "Incident timeline",
     "What happened when, from the cause to the flip?",
     WANTS,
     build,
+    tells,
+    "time",
 )

@@ -10,8 +10,8 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import NS_PER_MS
-from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, values
+from postmortem.base.units import NS_PER_MS, count, number
+from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.theme import FIT, HEAT, LIT, WIDTH
 
 #: Cells along the iterations; each shows the largest lateness among its iterations.
@@ -25,14 +25,19 @@ WANTS: Wants = {
 }
 
 
-def build(frames: Frames) -> alt.TopLevelMixin:
-    """The heat map, the flip's iteration as a dashed line."""
+def _late(frames: Frames) -> pl.DataFrame:
+    """Each rank's lateness in each iteration, ms; empty where fewer than two ranks are recorded."""
     rows = frames["rank_iterations"].drop_nulls()
     if rows["rank"].n_unique() < 2:
+        return rows.clear().with_columns(late=pl.lit(None, dtype=pl.Float64))
+    return rows.with_columns(late=(pl.col("sync_ns").max().over("iteration") - pl.col("sync_ns")) / NS_PER_MS)
+
+
+def build(frames: Frames) -> alt.TopLevelMixin:
+    """The heat map, the flip's iteration as a dashed line."""
+    rows = late = _late(frames)
+    if rows.is_empty():
         return nothing("fewer than two ranks are recorded: none can be late", WIDTH)
-    late = rows.with_columns(
-        late=(pl.col("sync_ns").max().over("iteration") - pl.col("sync_ns")) / NS_PER_MS,
-    )
     first, last = int(rows["iteration"].min()), int(rows["iteration"].max())  # type: ignore[arg-type]
     per_cell = max(1, -(-(last - first + 1) // CELLS))
     cells = (
@@ -72,4 +77,30 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     )
 
 
-CHART = Chart("rank_lateness", "Lateness by rank", "Which rank kept the others waiting, and when?", WANTS, build)
+def tells(frames: Frames) -> str:
+    """The rank with the most lateness, how often it was the latest, and its worst iteration."""
+    late = _late(frames)
+    if late.is_empty():
+        return ""
+    latest = late.filter(pl.col("late") == pl.col("late").max().over("iteration")).filter(pl.col("late") > 0)
+    total = late.group_by("rank").agg(pl.col("late").sum()).sort(["late", "rank"], descending=[True, False])
+    rank = total["rank"][0]
+    worst = late.filter(pl.col("rank") == rank).sort(["late", "iteration"], descending=[True, False]).row(0, named=True)
+    often = latest.filter(pl.col("rank") == rank).height / late["iteration"].n_unique()
+    said = (
+        f"rank {rank} kept the others waiting the most: the latest in {often:.0%} of "
+        f"{count(late['iteration'].n_unique(), 'iteration')}, by up to {number(worst['late'])} ms "
+        f"(iteration {worst['iteration']})"
+    )
+    return sentence([said])
+
+
+CHART = Chart(
+    "rank_lateness",
+    "Lateness by rank",
+    "Which rank kept the others waiting, and when?",
+    WANTS,
+    build,
+    tells,
+    "ranks",
+)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.render.chart import Chart, Frames, Wants, nothing, values
+from postmortem.base.units import count
+from postmortem.render.chart import Chart, Frames, Wants, nothing, sentence, values
+from postmortem.render.phases import PHASES
 from postmortem.render.theme import CALM as CALM_COLOUR
 from postmortem.render.theme import FIT, LIT, SMALL, WIDTH
 
@@ -36,20 +38,43 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         .sort("tactic", "phase")
         .select("tactic", "phase", "share", iterations="len")
     )
-    phases = ["calm", "pressured"]
     base = alt.Chart(values(shares)).encode(
         y=alt.Y("tactic:N", sort=rows, title="tactic (algo_id)"),
-        yOffset=alt.YOffset("phase:N", sort=phases),
+        yOffset=alt.YOffset("phase:N", sort=PHASES),
         x=alt.X(
-            "share:Q", title="share of iterations (%)", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
+            "share:Q",
+            title="share of iterations (%)",
+            axis=alt.Axis(format=".0%", tickCount=5),
+            scale=alt.Scale(domain=[0, 1]),
         ),
         tooltip=["tactic:N", "phase:N", alt.Tooltip("share:Q", format=".1%"), "iterations:Q"],
     )
     bars = base.mark_bar().encode(
-        color=alt.Color("phase:N", title="when", sort=phases, scale=alt.Scale(domain=phases, range=[CALM_COLOUR, LIT]))
+        color=alt.Color("phase:N", title="when", sort=PHASES, scale=alt.Scale(domain=PHASES, range=[CALM_COLOUR, LIT]))
     )
     figures = base.mark_text(align="left", dx=3, fontSize=SMALL).encode(text=alt.Text("share:Q", format=".1%"))
     return alt.layer(bars, figures).properties(width=WIDTH, autosize=FIT, height=max(40, 34 * len(rows)))
 
 
-CHART = Chart("tactics", "Tactics, calm against pressured", "Did other tactics run than when calm?", WANTS, build)
+def tells(frames: Frames) -> str:
+    """Each phase's most frequent tactics with their shares."""
+    ran = frames["tactic_iterations"].drop_nulls()
+    said = []
+    for name in PHASES:
+        own = ran.filter(pl.col("phase") == name)
+        most = own["algo_id"].value_counts().sort("count", "algo_id", descending=[True, False]).head(3).rows()
+        if most:
+            shares = ", ".join(f"{tactic} in {n / own.height:.0%}" for tactic, n in most)
+            said.append(f"{name}, {count(own.height, 'iteration')}: tactic {shares}")
+    return sentence(said)
+
+
+CHART = Chart(
+    "tactics",
+    "Tactics, calm against pressured",
+    "Did other tactics run than when calm?",
+    WANTS,
+    build,
+    tells,
+    "tactics",
+)

@@ -1,0 +1,166 @@
+"""What single charts show: figures worked out by hand, extremes that stay, caps that are said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+
+from postmortem.render.charts import charts
+from postmortem.render.phases import phase
+from tests.render.samples import MS, START, chart_frames
+
+CHARTS = charts()
+
+
+def _rows(spec: dict[str, Any], *columns: str) -> list[dict[str, Any]]:
+    """The rows of all data sets that have some columns."""
+    return [row for data in spec["datasets"].values() for row in data if all(c in row for c in columns)]
+
+
+def _collectives(waits_ms: list[float], last: list[int | None]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "comm": "0x1",
+            "seq": range(len(waits_ms)),
+            "op": "AllReduce",
+            "first_arrival_ns": [START + n * MS for n in range(len(waits_ms))],
+            "wait_ns": [int(w * MS) for w in waits_ms],
+            "straggler_rank": last,
+        }
+    )
+
+
+def _links(start: int, end: int) -> pl.DataFrame:
+    return pl.DataFrame({"start_ns": [START + start * MS], "end_ns": [START + end * MS]})
+
+
+def test_spread_is_the_share_that_waited_as_long() -> None:
+    """Of waits 4, 1, 2 and 3 ms a quarter waited at least 4, half at least 3; who came last is counted a phase."""
+    frames = {
+        "collectives": _collectives([4, 1, 2, 3, 8, 8], [1, 0, 0, None, 1, 1]),
+        "links": _links(4, 5),
+    }
+    spec = CHARTS["collective_spread"].spec(frames)
+    calm = {row["wait"]: row["share"] for row in _rows(spec, "wait") if row["phase"] == "calm"}
+    assert calm == {4: 0.25, 3: 0.5, 2: 0.75, 1: 1.0}
+    last = {(row["phase"], row["rank"]): row["share"] for row in _rows(spec, "last")}
+    assert last == {("calm", 0): 0.5, ("calm", 1): 0.25, ("pressured", 1): 1.0}
+    says = CHARTS["collective_spread"].says(frames)
+    assert says == (
+        "Calm: median wait 2.5 ms, largest 4 ms of 4 collectives, rank 0 last in 50%; "
+        "pressured: median wait 8 ms, largest 8 ms of 2 collectives, rank 1 last in 100%."
+    )
+
+
+@pytest.mark.parametrize("late", [0, 654_321, 999_999])
+def test_the_longest_wait_in_a_million_is_a_point_of_the_spread(late: int) -> None:
+    """The one late collective among a million is drawn with its own ids, in few points."""
+    n = 1_000_000
+    frame = pl.DataFrame({"seq": pl.arange(0, n, eager=True)}).with_columns(
+        comm=pl.lit("0x1"), op=pl.lit("AllReduce"), first_arrival_ns=START + pl.col("seq") * 10_000,
+        wait_ns=pl.when(pl.col("seq") == late).then(25 * MS).otherwise(2_000),
+        straggler_rank=pl.when(pl.col("seq") == late).then(3).otherwise(0),
+    )  # fmt: skip
+    rows = _rows(CHARTS["collective_spread"].spec({"collectives": frame}), "wait")
+    assert [(r["seq"], r["straggler_rank"], r["share"]) for r in rows if r["wait"] == 25] == [(late, 3, 1e-6)]
+    assert len(rows) <= 160
+
+
+def test_many_ranks_that_came_last_are_capped_and_it_is_said() -> None:
+    """Of 40 ranks those that came last most often are drawn, and the chart says how many there are."""
+    last = [r for r in range(40) for _ in range(40 - r)]
+    spec = CHARTS["collective_spread"].spec({"collectives": _collectives([1.0] * len(last), list(last))})
+    assert sorted({row["rank"] for row in _rows(spec, "last")}) == list(range(16))
+    assert "the 16 ranks that came last most often, of 40" in json.dumps(spec["title"])
+
+
+def test_phases_are_within_the_links_and_the_calm_window() -> None:
+    """Without links all is calm; without a calm window all before them; else what lies in the window."""
+    times = pl.DataFrame({"t": [START + n * MS for n in (0, 5, 10, 15, 20)]})
+    none = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
+
+    def phases(links: pl.DataFrame, calm: pl.DataFrame) -> list[str | None]:
+        return times.select(found=phase("t", links, calm))["found"].to_list()
+
+    assert phases(none, none) == ["calm"] * 5
+    assert phases(_links(10, 15), none) == ["calm", "calm", "pressured", "pressured", None]
+    assert phases(_links(10, 15), _links(4, 6)) == [None, "calm", "pressured", "pressured", None]
+
+
+def test_margins_have_the_noise_band_of_the_plans_that_ran() -> None:
+    """The band reaches to twice the widest move between the two plans up to the flip, and to no other pair's."""
+    frames = chart_frames()
+    spec = CHARTS["margins"].spec(frames)
+    assert [(row["low"], row["high"]) for row in _rows(spec, "low", "high")] == [(0.0, 0.04)]
+    assert "0.04 logits" in json.dumps(spec["title"])
+    same = frames["request_steps"].with_columns(algo_id=pl.lit("gemm_tile8"))
+    assert _rows(CHARTS["margins"].spec({**frames, "request_steps": same}), "low", "high") == []
+    wider = frames["plan_noise_between"].with_columns(reference_tactic=pl.lit("another"), most_moved=pl.lit(9.0))
+    spec = CHARTS["margins"].spec({**frames, "plan_noise_between": pl.concat([frames["plan_noise_between"], wider])})
+    assert [row["high"] for row in _rows(spec, "low", "high")] == [0.04]
+
+
+def test_clocks_without_a_known_uncertainty_are_marked() -> None:
+    """A clock that nothing coincides with has no bar and another mark; the others reach to their uncertainty."""
+    rows = _rows(CHARTS["clock_offsets"].spec(chart_frames()), "known")
+    told = {row["source"]: (row["known"], row["low"], row["high"]) for row in rows}
+    assert told == {
+        "b/rank0.sqlite": ("known", -0.5, 3.5),
+        "b/rank1.sqlite": ("known", -4.0, 1.0),
+        "b/s.jsonl": ("not known", None, None),
+    }
+
+
+def test_clocks_are_capped_to_the_least_sure() -> None:
+    """Of 100 sources those are drawn whose uncertainty is unknown or largest."""
+    frame = pl.DataFrame(
+        {
+            "source": [f"s{n:03}" for n in range(100)],
+            "offset_ns": [0] * 100,
+            "uncertainty_ns": [None, *range(1, 100)],
+        }
+    )
+    spec = CHARTS["clock_offsets"].spec({"clock_offsets": frame})
+    assert {row["source"] for row in _rows(spec, "known")} == {"s000", *(f"s{n:03}" for n in range(69, 100))}
+    assert "32 of 100" in json.dumps(spec["title"])
+
+
+def test_regimes_are_divided_and_many_ranks_capped() -> None:
+    """Each bar is a replica or rank; of many ranks the least normal are drawn and the replica always is."""
+    rows = [("b", None, "normal", 0.9), ("b", None, "paging", 0.1)]
+    rows += [x for r in range(64) for x in (("b", r, "normal", 1 - r / 100), ("b", r, "paging", r / 100))]
+    frame = pl.DataFrame(rows, schema=["replica", "rank", "regime", "share"], orient="row")
+    spec = CHARTS["regime_occupancy"].spec({"regime_occupancy": frame})
+    drawn = {row["whose"] for row in _rows(spec, "whose")}
+    assert drawn == {"replica b", *(f"replica b, rank {r}" for r in range(41, 64))}
+    assert "24 of 65" in json.dumps(spec["title"])
+    assert CHARTS["regime_occupancy"].says({"regime_occupancy": frame}) == "Replica b: normal 90.0%, paging 10.0%."
+
+
+def test_residency_keeps_the_lowest_hit_rate() -> None:
+    """Among 200 000 iterations the one in which data left the cache is drawn; stall shares add up to one a kernel."""
+    n, bad = 200_000, 123_457
+    frame = pl.DataFrame({"iteration": pl.arange(0, n, eager=True)}).with_columns(
+        rank=pl.lit(2), l2_hit=pl.when(pl.col("iteration") == bad).then(11.0).otherwise(80.0), long_scoreboard=0.2
+    )
+    spec = CHARTS["residency"].spec({**chart_frames(), "rank_residency": frame})
+    rows = _rows(spec, "l2_hit")
+    assert [row["iteration"] for row in rows if row["l2_hit"] == 11.0] == [bad]
+    assert len(rows) <= 200
+    stalls = pl.DataFrame(_rows(spec, "kernel_name", "share"))
+    assert stalls.group_by("kernel_name").agg(pl.col("share").sum())["share"].round(6).to_list() == [1.0, 1.0]
+    assert "selected" not in stalls["reason"].to_list()
+
+
+def test_a_chart_is_saved_as_svg_and_png(shipped: dict[str, Any], tmp_path: Any) -> None:
+    """A chart of a recorded incident saves as SVG and as PNG."""
+    chart = shipped["straggler"].chart("rank_lateness", "b-107")
+    chart.save(tmp_path / "chart.svg")
+    chart.save(tmp_path / "chart.png")
+    svg = (tmp_path / "chart.svg").read_text("utf-8")
+    assert svg.startswith("<svg")
+    assert "lateness (ms)" in svg
+    assert (tmp_path / "chart.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
