@@ -25,7 +25,7 @@ class Trace:
 
     ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
     ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
-    whose token changes at the given step.
+    whose token changes at the given step; ``aside`` are iterations in which a request is not scheduled.
     """
 
     replica: str
@@ -46,6 +46,7 @@ class Trace:
     batch: dict[int, int] = field(default_factory=dict)
     full_batch: int = 24
     flips: dict[int, int] = field(default_factory=dict)
+    aside: dict[int, range] = field(default_factory=dict)
     requests: int = 6
     seed: int = 1
     ranks_recorded: bool = True
@@ -102,12 +103,15 @@ class Trace:
                 own |= {"gpu_ms": total + leaving, "comm_ms": comm, "sync_ms": float(wait[rank])}
                 out.append({"record": "s", "rank": rank, **shared, **own})
             for r in range(self.requests):
-                token = 100 + (i * 7 + r) % 50
-                if r in self.flips and i >= self.flips[r]:
+                if i in self.aside.get(r, ()):
+                    continue
+                step = i - sum(k < i for k in self.aside.get(r, ()))
+                token = 100 + (step * 7 + r) % 50
+                if r in self.flips and step >= self.flips[r]:
                     token += 1000
                 out.append(
                     {
-                        "record": "s", "req_id": f"{self.replica}-{r}", "step": i, **shared, "gpu_ms": total,
+                        "record": "s", "req_id": f"{self.replica}-{r}", "step": step, **shared, "gpu_ms": total,
                         "comm_ms": float(transfer + wait.mean()), "sync_ms": float(wait.mean()), "queue_ms": 1.0,
                         "token_id": token, "top2_token_id": token + 1, "margin": self.margin_at(r, i),
                         **{name: at(i) for name, at in self.request_fields.items()},

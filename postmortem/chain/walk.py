@@ -147,7 +147,7 @@ def _may_carry(found: Found) -> bool:
 
 
 def _may_be_blamed(found: Found) -> bool:
-    """Whether it may be named: that a root cause began earlier is no evidence against it, an effect in between is."""
+    """Whether it may be named: a root cause is not named for no more than having begun earlier."""
     return found.link.grade in GOOD or kinds()[found.link.kind].role != "root"
 
 

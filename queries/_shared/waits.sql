@@ -19,8 +19,7 @@ WITH waited AS (
     SELECT w.replica,
            CASE WHEN w.admitted_ns IS NULL THEN w.first_ns - w.wait_ns
                 WHEN s.admitted_last THEN w.admitted_ns - w.wait_ns ELSE w.admitted_ns END AS from_ns,
-           CASE WHEN w.admitted_ns IS NULL THEN w.first_ns
-                WHEN s.admitted_last THEN w.admitted_ns ELSE w.admitted_ns + w.wait_ns END AS to_ns
+           least(w.first_ns, CASE WHEN s.admitted_last THEN w.admitted_ns ELSE w.admitted_ns + w.wait_ns END) AS to_ns
     FROM waited AS w
     JOIN served AS s ON s.replica = w.replica
 ), numbered AS (
@@ -33,9 +32,9 @@ WITH waited AS (
     FROM spans AS s
     ASOF JOIN numbered AS i ON i.replica = s.replica AND i.before_ns >= s.from_ns
 ), whole AS (
-    SELECT b.replica, b.first_n, i.n - 1 AS last_n
+    SELECT b.replica, b.first_n, i.n AS last_n
     FROM begun AS b
-    ASOF JOIN numbered AS i ON i.replica = b.replica AND i.ts_ns <= b.to_ns
+    ASOF JOIN numbered AS i ON i.replica = b.replica AND i.ts_ns < b.to_ns
 ), follows AS (
     SELECT replica, step, iteration, lead(step) OVER own AS next_step, lead(iteration) OVER own AS next_iteration
     FROM steps

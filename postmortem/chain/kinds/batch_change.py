@@ -74,9 +74,13 @@ class _Run:
         return departure(self.tactics, self.here, self.calm)
 
     def nobody_waited(self, first: int, last: int) -> bool:
-        """Whether it is recorded that no request waited for the iterations from index ``first`` to ``last``."""
-        waits = self.known["waiting"][first : last + 1]
-        return not waits.null_count() and not waits.sum()
+        """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
+
+        Known where waits are recorded, and of all requests of the batch.
+        """
+        rows = self.known[first : last + 1]
+        whole = (rows["requests"] == rows["batch_size"]).all()
+        return whole and not rows["waiting"].null_count() and not rows["waiting"].sum()
 
     def held_since(self, at: int, below: float = inf) -> int:
         """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
