@@ -1,0 +1,43 @@
+-- uses: _shared/nvtx_aligned, _shared/rank_states
+-- One row a rank and window in which replication (ISR) and the checkpointer held pins at once: from NVTX ranges where
+-- the rank has any of both kinds (exact times), else from its s records (whole iterations). rank NULL: the engine's
+-- own view, or a range of no known rank. isr_mb and ckpt_mb are the most that either held, NULL where not told.
+CREATE VIEW pin_windows AS
+WITH pins AS (
+    SELECT replica, rank, kind, TRY_CAST(keys->>'$.mb' AS DOUBLE) AS mb, start_ns, end_ns
+    FROM nvtx_aligned
+    WHERE kind IN ('isr_pin', 'ckpt_pin') AND end_ns > start_ns
+), pairs AS (
+    SELECT i.replica, i.rank, greatest(i.start_ns, c.start_ns) AS start_ns, least(i.end_ns, c.end_ns) AS end_ns,
+           i.mb AS isr_mb, c.mb AS ckpt_mb
+    FROM pins AS i
+    JOIN pins AS c ON c.replica IS NOT DISTINCT FROM i.replica AND c.rank IS NOT DISTINCT FROM i.rank
+                      AND i.start_ns < c.end_ns AND c.start_ns < i.end_ns
+    WHERE i.kind = 'isr_pin' AND c.kind = 'ckpt_pin'
+), marked AS (
+    SELECT *, start_ns > coalesce(max(end_ns) OVER (PARTITION BY replica, rank ORDER BY start_ns, end_ns
+                                                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), start_ns - 1) AS new
+    FROM pairs
+), islands AS (
+    SELECT *, count(*) FILTER (WHERE new) OVER (PARTITION BY replica, rank ORDER BY start_ns, end_ns) AS island
+    FROM marked
+), states AS (
+    SELECT replica, rank, iteration, ts_ns, isr_pinned_mb, ckpt_pinned_mb,
+           coalesce(lead(ts_ns) OVER each, CAST(ts_ns + coalesce(gpu_ms, 0) * 1e6 AS BIGINT)) AS next_ns,
+           coalesce(isr_pinned_mb > 0 AND ckpt_pinned_mb > 0, false) AS both_held
+    FROM rank_states AS r
+    WHERE ts_ns IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM pins AS p WHERE p.replica IS NOT DISTINCT FROM r.replica AND p.rank IS NOT DISTINCT FROM r.rank)
+    WINDOW each AS (PARTITION BY replica, rank ORDER BY iteration)
+), runs AS (
+    SELECT *, count(*) FILTER (WHERE NOT both_held) OVER (PARTITION BY replica, rank ORDER BY iteration) AS run FROM states
+)
+SELECT replica, rank, 'NVTX ranges' AS source, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
+       max(isr_mb) AS isr_mb, max(ckpt_mb) AS ckpt_mb
+FROM islands
+GROUP BY replica, rank, island
+UNION ALL
+SELECT replica, rank, 's records', min(ts_ns), max(next_ns), max(isr_pinned_mb), max(ckpt_pinned_mb)
+FROM runs
+WHERE both_held
+GROUP BY replica, rank, run
