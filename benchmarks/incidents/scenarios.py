@@ -12,6 +12,7 @@ from benchmarks.incidents.world import Fault, Load, World
 # How much longer a calm iteration gets, as a share. The SLO lies at 7 %: subtle is what only just crosses it.
 SIZES = {"blatant": 0.6, "medium": 0.25, "subtle": 0.09}
 ON_A_RANK = ("quant_stall", "kv_eviction", "memory_evaporation")
+ON_A_GPU = ("slow_gpu", "kv_residency_loss")
 STRETCH = ["collective_inflation", "batch_change", "algo_churn", "token_flip"]
 
 
@@ -21,6 +22,7 @@ class Scenario:
 
     ``fault`` is the one to name (None: none is shown by the records, whatever happened); ``path`` the kinds of the
     chain's links. ``control``: no root cause may be claimed. ``hidden``: fields taken out of the records.
+    ``traces``: Nsight Systems exports of every rank stand beside the records.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Scenario:
     doubled: float = 0.0
     greedy: bool = True
     also: tuple[str, ...] = field(default=())
+    traces: bool = False
 
 
 def _ranked(kind: str, tp: int) -> list[str]:
@@ -64,6 +67,18 @@ def on_rank(kind: str, intensity: str, seed: int) -> Scenario:
     world, rng = _base(seed)
     fault = Fault(kind, *_window(rng), SIZES[intensity], rank=int(rng.integers(world.tp)))
     return Scenario(kind, kind, intensity, replace(world, faults=(fault,)), fault, _ranked(kind, world.tp))
+
+
+def on_gpu(kind: str, intensity: str, seed: int) -> Scenario:
+    """What only a rank's traces show: a slow GPU, or data that left the L2 cache."""
+    found = on_rank(kind, intensity, seed)
+    return replace(found, traces=True)
+
+
+def traces_alone(seed: int) -> Scenario:
+    """No rank made records of its own: what its rank did stands in its export alone."""
+    found = on_rank("quant_stall", "medium", seed)
+    return replace(found, name="traces_alone", family="trap", traces=True, hidden=("rank",))
 
 
 def precision(kind: str, intensity: str, seed: int) -> Scenario:
@@ -227,6 +242,7 @@ def all_scenarios() -> list[Maker]:
     made: list[Maker] = []
     for intensity in SIZES:
         made += [lambda seed, k=kind, i=intensity: on_rank(k, i, seed) for kind in ON_A_RANK]  # type: ignore[misc]
+        made += [lambda seed, k=kind, i=intensity: on_gpu(k, i, seed) for kind in ON_A_GPU]  # type: ignore[misc]
         made.append(lambda seed, i=intensity: fabric(i, seed))  # type: ignore[misc]
         made.append(lambda seed, i=intensity: surge(i, seed))  # type: ignore[misc]
         made.append(lambda seed, i=intensity: isolation(i, seed))  # type: ignore[misc]
@@ -235,4 +251,4 @@ def all_scenarios() -> list[Maker]:
     made += [lambda seed, k=kind: precision(k, "medium", seed) for kind in stalls]  # type: ignore[misc]
     made += [lambda seed, k=kind: drift(k, seed) for kind in drifts]  # type: ignore[misc]
     made += [nothing, host_noise, nothing, host_noise, unrecorded, evidence_out, sampled, constant_skew, skewed_clocks]
-    return [*made, harmless_pins, bystander, early_surge, two_faults, lossy]
+    return [*made, harmless_pins, bystander, early_surge, two_faults, lossy, traces_alone]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.incidents.scenarios import Scenario, all_scenarios
+from benchmarks.incidents.traces import write_traces
 from benchmarks.incidents.world import Load, Run, World, run
 
 NAMES = (("a", "b"), ("replica-0", "replica-1"), ("blue", "green"))
@@ -61,6 +62,8 @@ def simulate(scenario: Scenario, folder: Path) -> list[Label]:
     for name, own, records in zip(names, ids, (left, right), strict=True):
         lines = _lines(records, name, own, scenario, style, rng)
         (folder / "bundle" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+        if scenario.traces:
+            write_traces(calm if records is left else world, records, folder / "bundle" / name)
     labels = []
     for key, tokens in right.tokens.items():
         if key not in left.tokens or key not in mended.tokens:
@@ -115,6 +118,8 @@ def _lines(
                     record[field] = tactics[record[field]]
             if kind == "x" and not scenario.greedy:
                 record["decode_cfg_applied"] = {"temperature": 0.8, "seed": int(rng.integers(1 << 30))}
+            if "rank" in row and "rank" in scenario.hidden:
+                continue
             if kind == "s" and rng.random() < scenario.lost:
                 continue
             lines.append(json.dumps(record))

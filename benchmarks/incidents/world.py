@@ -307,8 +307,8 @@ def _states(
                 case "pins":  # held, and harmless
                     state |= {"isr_pinned_mb": 900.0, "ckpt_pinned_mb": 300.0}
                     extra = 0.0
-                case "slow_gpu" | "unrecorded":
-                    pass
+                case "slow_gpu" | "kv_residency_loss" | "unrecorded":
+                    pass  # in no record: the first two show in the GPU's traces
                 case _:
                     extra = 0.0
             if fault.leads == "precision":

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.changepoint import CLIP
+from postmortem.analyses.stats.intervals import share_of
+from postmortem.analyses.stats.median_mad import mad, median
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +38,11 @@ def share_removed(
 ) -> tuple[float, float, float]:
     """How much of the inflation goes in the replay: (share, low, high); 1 is all of it.
 
-    Inflation is the median of ``now_ms`` over that of ``calm_ms``; the interval is of the part
-    that goes, over the inflation as measured. NaN where there is no inflation.
+    Inflation is what iterations take beyond the median of ``calm_ms``, added up: a scheduler answers to time spent.
+    An iteration farther out than CLIP MADs counts as that far, in both: one hiccup is no inflation. The 95 %
+    interval resamples iterations with their replays. NaN where there is no inflation.
     """
-    inflation = float(np.median(now_ms) - np.median(calm_ms))
-    if inflation <= 0:
-        return float("nan"), float("nan"), float("nan")
-    gone, low, high = median_effect(now_ms, replayed_ms, "difference")
-    return gone / inflation, low / inflation, high / inflation
+    centre, spread = median(now_ms), mad(now_ms)
+    reach = centre + CLIP * spread if spread > 0 else np.inf
+    now, replayed = np.minimum(now_ms, reach), np.minimum(replayed_ms, reach)
+    return share_of(now - replayed, now - median(calm_ms))

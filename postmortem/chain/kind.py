@@ -14,12 +14,14 @@ from postmortem.chain.model import Link
 class Found:
     """The node is there. ``share`` is how much of the effect goes when it is taken out, 0 to 1; None: unknown.
 
-    ``others`` are further nodes of the same kind that are there at the same time, say a second late rank.
+    ``others`` are further nodes of the same kind that are there at the same time, say a second late rank;
+    ``together`` is the 95 % interval of how much goes with all of them.
     """
 
     link: Link
     share: float | None = None
     others: tuple[Found, ...] = ()
+    together: tuple[float, float] | None = None
 
     @property
     def range(self) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +56,18 @@ def values(case: Case, signal: Signal) -> pl.DataFrame:
     return rows.with_columns(signal.value.cast(pl.Float64).alias("signal")).filter(pl.col("signal").is_not_null())
 
 
+def traced(case: Case, signal: Signal) -> tuple[Signal, pl.DataFrame]:
+    """The signal by its own ranges, for ranks that have exports and no such column: ms an iteration, 0 without one."""
+    by_time = replace(
+        signal, unit="ms", says=f"{{who}} spent {{now}} ms an iteration in {signal.noun}, {{calm}} when calm", column="",
+        activity=signal.activity,
+    )  # fmt: skip
+    busy = case.frame("rank_activity", kind=signal.activity, replica=case.replica)
+    laps = case.frame("rank_iterations", replica=case.replica).filter(pl.col("source") != "s records")
+    rows = laps.select("rank", "iteration").join(busy, on=["rank", "iteration"], how="left")
+    return by_time, rows.with_columns(signal=pl.col("busy_ns").fill_null(0) / 1e6) if busy.height else laps.clear()
+
+
 def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     """The signal on the late rank against its calm iterations, beyond what it rose by on the other ranks.
 
@@ -68,6 +80,11 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     who = f"rank {rank}" if rank is not None else "the engine"
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
     mine = rows.filter(pl.col("rank").eq_missing(rank))
+    if mine.is_empty() and signal.activity is not None and rank is not None:
+        by_time, ranges = traced(case, signal)
+        if ranges.height:
+            signal, rows = by_time, ranges
+            mine = rows.filter(pl.col("rank").eq_missing(rank))
     if mine.is_empty():
         where = " in the s records of every rank" if signal.query == "rank_state" else ""
         return Unseen(f"{signal.noun} on {who}", f"{signal.column}{where}")
@@ -232,7 +249,7 @@ def _inside(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
 
 
 def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, ...]:
-    shown = [case.evidence(signal.query, replica=case.replica, rank=rank)]
+    shown = [case.evidence(signal.query, replica=case.replica, rank=rank)] if signal.column else []
     if signal.activity is not None:
         shown.append(case.evidence("rank_activity", kind=signal.activity, replica=case.replica, rank=rank))
     return tuple(shown)

@@ -142,8 +142,9 @@ def _nearest(found: list[Found]) -> list[Found]:
 
 
 def _may_carry(found: Found) -> bool:
-    """Whether it may take half of the effect away: by its interval, or for all that is known."""
-    return found.range is None or found.range[1] >= HALF
+    """Whether it, with others of its kind, may take half of the effect away: by the interval, or for all we know."""
+    goes = found.together or found.range
+    return goes is None or goes[1] >= HALF
 
 
 def _may_be_blamed(found: Found) -> bool:

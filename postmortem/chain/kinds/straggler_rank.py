@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from postmortem.analyses.counterfactual import share_removed, without_excess
-from postmortem.analyses.lateness import Lateness, lateness
+from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stretch import NEAREST
 from postmortem.base.units import with_unit
+from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link
@@ -36,7 +39,10 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     times, now, calm = up.ranks, up.rows[up.found.now], up.rows[up.found.calm]
     if len(times.ranks) < 2:
         return RuledOut("only one rank ran")
-    ranked = lateness(times.compute_ms[now], times.compute_ms[calm])
+    # A rank that made the batch change mostly stays late up to the flip: these iterations lie upstream of it too.
+    stop, flipped = effect.facts["stop"], case.flip.iteration if case.flip and case.flip.iteration is not None else 0
+    after = np.flatnonzero((times.iterations >= stop) & (times.iterations <= flipped))[:NEAREST]
+    ranked = lateness(times.compute_ms[np.concatenate([now, after])], times.compute_ms[calm])
     late = [one for one in ranked if one.p_value <= ALPHA and one.low_ms > 0]
     if not late:
         worst = ranked[0]
@@ -44,10 +50,37 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             f"no rank stands out: rank {times.ranks[worst.column]} is {with_unit(worst.excess_ms, 'ms')} "
             f"later than when calm (p = {worst.p_value:.2g})"
         )
+    seen = [(one, spell) for one in late if (spell := _spell(times, now, calm, one)) is not None]
+    if not seen:
+        return RuledOut(f"rank {times.ranks[late[0].column]} was late only after the batch had changed")
+    late = [one for one, _ in seen]
     shares = _shares(times, now, up.total_ms[up.found.now], up.total_ms[up.found.calm], late)
-    found = [_found(case, effect, up, one, share, late) for one, share in zip(late, shares, strict=True)]
+    found = [
+        _found(case, effect, up, one, spell, share, len(late)) for (one, spell), share in zip(seen, shares, strict=True)
+    ]
     found.sort(key=lambda f: -(f.share or 0.0))
     return replace(found[0], others=tuple(found[1:]))
+
+
+@dataclass(frozen=True)
+class _Spell:
+    """One rank's late iterations before the batch changed: from which on, and how late, ms beyond its calm lead."""
+
+    first: int
+    excess: tuple[float, float, float]
+
+
+def _spell(times: RankTimes, now: NDArray[np.int64], calm: NDArray[np.int64], one: Lateness) -> _Spell | None:
+    """From the first iteration in which the rank was nearer to its late lead than to its calm one; None: none was.
+
+    The stretch's own beginning is where iterations got longer, for whatever reason.
+    """
+    lead, usual = (lead_of_others(times.compute_ms[rows])[:, one.column] for rows in (now, calm))
+    late = np.flatnonzero(lead > one.calm_ms + one.excess_ms / 2)
+    if not late.size:
+        return None
+    excess = median_effect(lead[late[0] :], usual, "difference")
+    return _Spell(int(times.iterations[now[late[0]]]), excess) if excess[1] > 0 else None
 
 
 def _shares(
@@ -56,8 +89,8 @@ def _shares(
     total: NDArray[np.float64],
     calm: NDArray[np.float64],
     late: list[Lateness],
-) -> list[tuple[float, float, float]]:
-    """How much of the inflation each late rank answers for: (share, low, high).
+) -> tuple[list[tuple[float, float, float]], tuple[float, float, float]]:
+    """How much of the inflation each late rank answers for, and all of them together: (share, low, high).
 
     Where several are late in the same iterations, taking one out leaves the others in the way. A rank's
     share is then the mean of what goes with it alone and of what goes with it last, all others out
@@ -67,36 +100,38 @@ def _shares(
     def gone(ranks: list[Lateness]) -> tuple[float, float, float]:
         compute, transfer = times.compute_ms[now], times.transfer_ms[now]
         columns = {one.column: one.calm_ms for one in ranks}
-        return share_removed(total, without_excess(compute, transfer, columns), calm)
+        # what goes is taken off the time at one plan: a batch that grew meanwhile is no rank's doing
+        goes = without_excess(compute, transfer, {}) - without_excess(compute, transfer, columns)
+        return share_removed(total, total - goes, calm)
 
     every = gone(late)
     if len(late) == 1:
-        return [every]
+        return [every], every
     shares = []
     for one in late:
         alone, rest = gone([one]), gone([other for other in late if other is not one])
         # the bounds go together: all are of the same resampled iterations
         share, *bounds = ((alone[k] + every[k] - rest[k]) / 2 for k in range(3))
         shares.append((share, min(share, *bounds), max(share, *bounds)))
-    return shares
+    return shares, every
 
 
 def _found(
-    case: Case, effect: Link, up: Upstream, one: Lateness, shares: tuple[float, float, float], late: list[Lateness]
+    case: Case, effect: Link, up: Upstream, one: Lateness, spell: _Spell, shares: tuple[float, float, float], ranks: int
 ) -> Found:
     assert up.ranks is not None  # noqa: S101  asked only where ranks were recorded
-    ranks = up.ranks.ranks
-    rank, window = ranks[one.column], up.window
+    rank, window = up.ranks.ranks[one.column], Window(spell.first, up.window.stop)
     share, low, high = shares
-    together = f" (one of {len(late)} late ranks)" if len(late) > 1 else ""
+    excess, excess_low, excess_high = spell.excess
+    together = f" (one of {ranks} late ranks)" if ranks > 1 else ""
     tests = (
-        order(window.first, effect.iteration),
-        size(one.excess_ms, one.low_ms, one.high_ms, "ms", 0),
-        specificity(one.p_value, f"iterations shuffled in blocks, corrected for {len(ranks)} ranks"),
+        order(window.first, effect.facts["stop"]),
+        size(excess, excess_low, excess_high, "ms", 0),
+        specificity(one.p_value, f"iterations shuffled in blocks, corrected for {len(up.ranks.ranks)} ranks"),
         mechanism(
             True,
             f"the same iterations and collectives: last in {100 * one.last_share:.0f} "
-            f"% of them, {100 * one.last_share_calm:.0f} % when calm",
+            f"% of them up to the flip, {100 * one.last_share_calm:.0f} % when calm",
         ),
         counterfactual(
             share, low, high, f"with rank {rank}{together} as fast as the others, of the iterations' inflation"
@@ -105,16 +140,14 @@ def _found(
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=(
-            f"rank {rank} kept the others waiting: {with_unit(one.excess_ms, 'ms')} later an iteration than when calm"
-        ),
+        summary=(f"rank {rank} kept the others waiting: {with_unit(excess, 'ms')} later an iteration than when calm"),
         grade=grade(tests),
         replica=case.replica,
         rank=rank,
         start_ns=start,
         end_ns=end,
         iteration=window.first,
-        value=one.excess_ms + one.calm_ms,
+        value=excess + one.calm_ms,
         baseline=one.calm_ms,
         unit="ms",
         p_value=one.p_value,
@@ -124,7 +157,7 @@ def _found(
             case.evidence("collectives", replica=case.replica),
         ),
         facts={
-            "excess_ms": one.excess_ms,
+            "excess_ms": excess,
             "window": [window.first, window.stop],
             "calm": up.calm_window,
             "times_from": up.source,
