@@ -58,10 +58,8 @@ def values(case: Case, signal: Signal) -> pl.DataFrame:
 
 def traced(case: Case, signal: Signal) -> tuple[Signal, pl.DataFrame]:
     """The signal by its own ranges, for ranks that have exports and no such column: ms an iteration, 0 without one."""
-    by_time = replace(
-        signal, unit="ms", says=f"{{who}} spent {{now}} ms an iteration in {signal.noun}, {{calm}} when calm", column="",
-        activity=signal.activity,
-    )  # fmt: skip
+    says = f"{{who}} spent {{now}} ms an iteration in {signal.noun}, {{calm}} when calm"
+    by_time = replace(signal, unit="ms", says=says, column="")
     busy = case.frame("rank_activity", kind=signal.activity, replica=case.replica)
     laps = case.frame("rank_iterations", replica=case.replica).filter(pl.col("source") != "s records")
     rows = laps.select("rank", "iteration").join(busy, on=["rank", "iteration"], how="left")

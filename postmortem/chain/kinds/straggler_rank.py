@@ -54,10 +54,11 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if not seen:
         return RuledOut(f"rank {times.ranks[late[0].column]} was late only after the batch had changed")
     late = [one for one, _ in seen]
-    shares = _shares(times, now, up.total_ms[up.found.now], up.total_ms[up.found.calm], late)
-    found = [
-        _found(case, effect, up, one, spell, share, len(late)) for (one, spell), share in zip(seen, shares, strict=True)
-    ]
+    shares, every = _shares(times, now, up.total_ms[up.found.now], up.total_ms[up.found.calm], late)
+    found = []
+    for (one, spell), share in zip(seen, shares, strict=True):
+        link = _found(case, effect, up, one, spell, share, len(late))
+        found.append(replace(link, together=(every[1], every[2])))
     found.sort(key=lambda f: -(f.share or 0.0))
     return replace(found[0], others=tuple(found[1:]))
 
