@@ -12,7 +12,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS, count, number
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
-from postmortem.render.theme import FIT, HEAT, LIT, WIDTH
+from postmortem.render.theme import FIT, HEAT, HEATED, LIT, WIDTH
 
 #: Cells along the iterations; each shows the largest lateness among its iterations.
 CELLS = 240
@@ -60,6 +60,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     heat = (
         alt.Chart(values(drawn))
         .mark_rect(strokeWidth=0)
+        .properties(name=HEATED)
         .encode(
             x=x,
             x2="x2:Q",
