@@ -122,6 +122,7 @@
     for (const plot of plots) {
       try {
         await draw(plot);
+        performance.mark(plot.dataset.name);
         state.drawn += 1;
       } catch (error) {
         state.errors.push(String(error && error.message || error));
@@ -129,6 +130,7 @@
       }
       say();
     }
+    performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };
 

@@ -21,8 +21,9 @@ MOST_KERNELS = 10
 MOST_REASONS = len(TACTIC_COLOURS)
 #: The reason that says "waits for memory", always drawn by its name.
 MEMORY = "long_scoreboard"
-#: Columns along the iterations, for each rank.
+#: Columns along the iterations, for each rank; ranks beside the blamed ones, those with the fewest hits.
 COUNT = 200
+MOST_RANKS = 8
 
 WANTS: Wants = {
     "warp_stalls": {"kernel_name": pl.String, "reason": pl.String, "share": pl.Float64, "stalled": pl.Boolean},
@@ -96,6 +97,11 @@ def _stalls(frames: Frames, notes: list[str]) -> list[alt.Chart]:
 def _residency(frames: Frames, notes: list[str]) -> list[alt.VConcatChart]:
     rows = frames["rank_residency"].drop_nulls(["rank", "iteration"])
     blamed = frames["links"]["rank"].drop_nulls().unique().to_list()
+    hits = rows.group_by("rank").agg(pl.col("l2_hit").min()).sort("l2_hit", "rank", nulls_last=True)
+    others = hits.filter(~pl.col("rank").is_in(blamed))["rank"]
+    if others.len() > MOST_RANKS:
+        notes.append(f"beside the blamed ranks, {MOST_RANKS} of {others.len()}, those with the fewest hits")
+    rows = rows.filter(pl.col("rank").is_in([*blamed, *others.head(MOST_RANKS)]))
     whose = pl.when(pl.col("rank").is_in(blamed)).then(pl.lit("blamed rank")).otherwise(pl.lit("other ranks"))
     flips = frames["links"].filter(pl.col("kind") == "token_flip").drop_nulls("iteration").select("iteration")
     lanes = []
