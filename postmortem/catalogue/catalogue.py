@@ -56,11 +56,18 @@ class Catalogue:
         return self.describe(name).sql
 
     def absent(self, asked: Header) -> list[str]:
-        """What the question would need and the bundle does not hold: a sentence a table, with how to record it."""
+        """What the question would need and the bundle does not hold: a sentence each, with how to bring it."""
         said = []
         for table, _ in asked.needs:
             if not self.filled(table):
                 said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {tables()[table].record}")
+        if asked.facts:
+            known = set(self.view("deployment_facts")["fact"].to_list())
+            said += [
+                f"{f.name} is not known ({f.says}, {f.unit}); write it into bundle.toml under [deployment]"
+                for f in asked.facts
+                if f.name not in known
+            ]
         return said
 
     def filled(self, table: str) -> bool:

@@ -5,6 +5,7 @@
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- column: wait_ns BIGINT ns — end of the last arrival minus the first
 -- needs: nvtx_events(kind, start_ns, end_ns)
+-- fact: hbm_gbps GB/s — memory bandwidth of one GPU
 -- uses: _shared/nvtx_utc
 SELECT ... ORDER BY ...
 """
@@ -20,6 +21,7 @@ from postmortem.base.errors import QueryError
 
 _PARAM = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) = (.+?) — (.+)$")
 _COLUMN = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) — (.+)$")
+_FACT = re.compile(r"^(\w+) (\S+) — (.+)$")
 _NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)$")
 
 
@@ -45,6 +47,15 @@ class QueryColumn:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A fact about the deployment that the question needs (a row of the view deployment_facts)."""
+
+    name: str
+    unit: str
+    says: str
+
+
+@dataclass(frozen=True)
 class Header:
     """What a question says of itself: ``title`` is the first line of ``doc``."""
 
@@ -55,6 +66,7 @@ class Header:
     params: tuple[Param, ...]
     columns: tuple[QueryColumn, ...]
     needs: tuple[tuple[str, tuple[str, ...]], ...]
+    facts: tuple[Fact, ...]
     uses: tuple[str, ...]
     path: Path
 
@@ -105,6 +117,7 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
     params: list[Param] = []
     columns: list[QueryColumn] = []
     needs: list[tuple[str, tuple[str, ...]]] = []
+    facts: list[Fact] = []
     uses: list[str] = []
     for number, line in enumerate(lines, 1):
         where = f"{path.name}:{number}"
@@ -124,6 +137,11 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
             if not m:
                 raise QueryError(where, "wants 'needs: table(column, ...)'")
             needs.append((m[1], tuple(c.strip() for c in m[2].split(","))))
+        elif key == "fact":
+            m = _FACT.match(rest)
+            if not m:
+                raise QueryError(where, "wants 'fact: name unit — meaning'")
+            facts.append(Fact(m[1], m[2], m[3]))
         elif key == "uses":
             uses += [u.strip().removeprefix("_shared/") for u in rest.split(",")]
         else:
@@ -132,8 +150,9 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
     if not doc:
         raise QueryError(path.name, "wants a title in prose")
     return Header(
-        path.stem, subject, doc.splitlines()[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(uses), path
-    )
+        path.stem, subject, doc.splitlines()[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(facts),
+        tuple(uses), path,
+    )  # fmt: skip
 
 
 def parse(path: Path, text: str) -> Query:

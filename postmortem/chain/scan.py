@@ -90,7 +90,7 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
         bundle=bundle,
         requests=len(counted),
         compared=len(catalogue.rows("references")),
-        incidents=tuple(sorted(_clusters(catalogue, chains), key=lambda c: (-len(c.requests), -c.iterations))),
+        incidents=tuple(sorted(clusters(catalogue, chains), key=lambda c: (-len(c.requests), -c.iterations))),
         divergences=tuple(_divergence(chain) for chain in chains),
         stragglers=tuple(ask(catalogue, "late_ranks").to_dicts()),
         fabric=tuple(row for row in ask(catalogue, "fabric_spells").to_dicts() if row["regime"] != "normal"),
@@ -131,7 +131,7 @@ def _span(chain: Chain) -> tuple[int | None, int | None]:
     return last if first is None else first, last
 
 
-def _clusters(catalogue: Catalogue, chains: Iterable[Chain]) -> Iterator[Cluster]:
+def clusters(catalogue: Catalogue, chains: Iterable[Chain]) -> Iterator[Cluster]:
     """Chains whose first links are of one kind and place, joined while their spans overlap."""
     groups: dict[tuple[Any, ...], list[Chain]] = {}
     for chain in chains:

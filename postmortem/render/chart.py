@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, TypeAlias
 
 import altair as alt
@@ -76,13 +77,19 @@ class Chart:
         return spec
 
 
-def values(frame: pl.DataFrame) -> alt.InlineData:
-    """The frame's rows as inline data; figures keep six decimals, NaN and infinities become null."""
+def values(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame as it is drawn: figures keep six decimals, NaN and infinities become null.
+
+    It stays a frame until the chart is written, since altair copies inline rows with every layer.
+    """
     floats = [c for c, t in frame.schema.items() if t.is_float()]
-    tidy = frame.with_columns(
+    return frame.with_columns(
         pl.when(pl.col(c).is_finite()).then(pl.col(c).round(6)).otherwise(None).alias(c) for c in floats
     )
-    return alt.InlineData(values=tidy.to_dicts())
+
+
+#: Letters of SMALL size in a line of a page 800 pixels wide.
+NARROW = 110
 
 
 def sentence(parts: Sequence[str]) -> str:
@@ -101,8 +108,9 @@ def cap(said: str) -> alt.TitleParams:
 
 
 def note(lines: list[str]) -> alt.TitleParams:
-    """Small lines above a chart."""
-    return alt.Title(lines or "", fontWeight="normal", fontSize=SMALL, color=SOFT)
+    """Small lines above a chart, none wider than the narrowest page's chart."""
+    folded = [part for line in lines for part in wrap(line, NARROW)]
+    return alt.Title(folded or "", fontWeight="normal", fontSize=SMALL, color=SOFT)
 
 
 def nothing(says: str, width: int, height: int = 60) -> alt.Chart:

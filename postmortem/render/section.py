@@ -109,17 +109,29 @@ class ReportContext:
         path = self.path or self.bundle
         return " ".join(quote(visible(word)) for word in ("postmortem", verb, path, *arguments))
 
-    def figure(self, chart: Chart) -> Markup:
+    def figure(self, chart: Chart, *, titled: bool = True) -> Markup:
         """A chart's place in the page, and its description beside it as data that no browser runs."""
         import json
 
         spec = chart.spec(self.gathered.frames)
+        # The page holds the chart as one image with its text beside it: no name for each of its marks.
+        spec["config"]["aria"] = False
         data = json.dumps(spec, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
         for char in "<>&":
             data = data.replace(char, f"\\u{ord(char):04x}")
         page = environment().get_template("_figure.html")
         data = Markup(data)  # noqa: S704  JSON with every <, > and & written as an escape
-        return Markup(page.render(chart=chart, data=data, width=WIDTH))  # noqa: S704  autoescaped
+        says = chart.says(self.gathered.frames)
+        filled = page.render(chart=chart, data=data, width=WIDTH, says=says, titled=titled)
+        return Markup(filled)  # noqa: S704  autoescaped
+
+    def why_empty(self, chart: Chart) -> str:
+        """Why there is nothing to draw: what each frame that the chart asks for lacks; empty where one is there."""
+        asked = [name for name in chart.wants if name not in ("links", "baseline")]
+        lacks = self.gathered.absent
+        if any(name in self.gathered.frames for name in asked):
+            return ""
+        return "; ".join(dict.fromkeys(lacks.get(name, f"{name}: no rows") for name in asked))
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,11 @@ class Section:
     title: str
     order: int
     build: Callable[[ReportContext], Markup]
+
+
+def _nobreak(text: str) -> str:
+    """The text with no line broken between a figure and its per cent sign."""
+    return text.replace(" %", "\u00a0%")
 
 
 def _finished(value: object) -> object:
@@ -160,7 +177,9 @@ def environment() -> Environment:
         test_word=words.test_word,
         test_figure=words.test_figure,
     )
-    made.filters.update(kind=words.plain_kind, bytes=bytes_text, clock=clock_text, date=date_text, number=number)
+    made.filters.update(
+        kind=words.plain_kind, bytes=bytes_text, clock=clock_text, date=date_text, number=number, nobreak=_nobreak
+    )
     return made
 
 

@@ -76,6 +76,9 @@ REGIME_COLOURS: dict[str, str] = {
 #: From nothing to much, for heat maps: light to dark, one hue family, print-safe.
 HEAT: tuple[str, ...] = ("#f4f1ea", "#f5c97a", "#e07b39", "#a8323e", "#4a1042")
 
+#: The name of a view in that colour scale: on dark screens "much" must be bright, so it is turned over as a whole.
+HEATED = "heated"
+
 _DARK: dict[str, str] = {
     INK: "#e6eaef",
     SOFT: "#a5b0bd",
@@ -118,11 +121,13 @@ def css_variables(dark: bool) -> str:
 
 def dark_rules() -> str:
     """CSS that turns each light colour drawn in a chart's SVG into its dark counterpart."""
-    return "\n".join(
+    rules = [
         f'.chart svg [{part}="{light}"]{{{part}:{dark}}}'
         for light, dark in _DARK.items()
         for part in ("fill", "stroke")
-    )
+    ]
+    turned = f".chart svg .{HEATED}_marks,.chart svg .role-legend-gradient{{filter:invert(1) hue-rotate(180deg)}}"
+    return "\n".join([*rules, turned])
 
 
 def config() -> dict[str, Any]:

@@ -59,21 +59,22 @@ SELECT w.level, w.replica, w.rank, w.iteration, w.req_id, w.step, w.ts_ns, w.gpu
            IS NOT NULL AS told,
        CASE
            WHEN w.isolation_mode = 'strict' THEN 'isolation_strict'
-           WHEN w.kv_pool_total_mb > 0 AND w.effective_free_mb / w.kv_pool_total_mb < l.share THEN 'memory_evaporation'
-           WHEN w.paging_on THEN 'paging'
-           WHEN w.effective_free_mb < l.free_mb THEN 'memory_pressured'
-           WHEN w.queue_p95_ms > l.queue_ms THEN 'queue_degraded'
-           WHEN told THEN 'normal'
-       END AS regime,
-       CASE
-           WHEN w.isolation_mode = 'strict' THEN 'isolation_strict'
            WHEN w.paging_on THEN 'paging'
            WHEN w.vram_free_mb < l.free_mb THEN 'memory_pressured'
            WHEN w.queue_p95_ms > l.queue_ms THEN 'queue_degraded'
            WHEN told THEN 'normal'
        END AS plain_regime,
-       CASE regime WHEN 'isolation_strict' THEN 5 WHEN 'memory_evaporation' THEN 4 WHEN 'paging' THEN 3
-                   WHEN 'memory_pressured' THEN 2 WHEN 'queue_degraded' THEN 1 WHEN 'normal' THEN 0 END AS severity,
+       -- the severity but for isolation: what stands below it in the order of tests
+       CASE
+           WHEN w.kv_pool_total_mb > 0 AND w.effective_free_mb / w.kv_pool_total_mb < l.share THEN 4
+           WHEN w.paging_on THEN 3
+           WHEN w.effective_free_mb < l.free_mb THEN 2
+           WHEN w.queue_p95_ms > l.queue_ms THEN 1
+           WHEN told THEN 0
+       END AS pressure,
+       CASE WHEN w.isolation_mode = 'strict' THEN 5 ELSE pressure END AS severity,
+       CASE severity WHEN 5 THEN 'isolation_strict' WHEN 4 THEN 'memory_evaporation' WHEN 3 THEN 'paging'
+                     WHEN 2 THEN 'memory_pressured' WHEN 1 THEN 'queue_degraded' WHEN 0 THEN 'normal' END AS regime,
        CASE regime
            WHEN 'isolation_strict' THEN 'isolation is strict'
            WHEN 'memory_evaporation' THEN format(

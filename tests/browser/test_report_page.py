@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,97 @@ def test_zoom_by_wheel_and_pan_by_drag(browser: Browser, plain: Path) -> None:
     browser.until("new Promise(done => setTimeout(() => done(true), 300))")
     assert _domain(browser) != zoomed
     assert browser.complaints() == []
+
+
+def _drag(browser: Browser, x0: float, x1: float, y: float) -> None:
+    for kind, x in (("mousePressed", x0), ("mouseMoved", (x0 + x1) / 2), ("mouseMoved", x1), ("mouseReleased", x1)):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+    browser.until("new Promise(done => setTimeout(() => done(true), 300))")
+
+
+def _window(browser: Browser) -> list[float]:
+    """The frame on the overview as shares of its width: which part the lanes show."""
+    got: list[float] = browser.evaluate(
+        "(() => { const o = document.querySelector('.overview_group > g > path.background').getBoundingClientRect();"
+        " const w = [...document.querySelectorAll('.overview_group path')]"
+        ".find(p => p.getAttribute('fill-opacity') === '0.12').getBoundingClientRect();"
+        " return [(w.left - o.left) / o.width, (w.right - o.left) / o.width]; })()"
+    )
+    return got
+
+
+def test_brush_on_the_overview(browser: Browser, plain: Path) -> None:
+    """Dragging over the overview chooses what the lanes show, dragging the frame moves it, and the frame says where."""
+    browser.open(plain)
+    browser.evaluate("document.querySelector('#chart-incident_timeline').scrollIntoView()")
+    left, top, width, height = browser.evaluate(
+        "(() => { const r = document.querySelector('.overview_group > g > path.background').getBoundingClientRect();"
+        " return [r.left, r.top, r.width, r.height]; })()"
+    )
+    assert _window(browser) == pytest.approx([0, 1], abs=0.01)
+    whole = _domain(browser)
+    _drag(browser, left + 0.4 * width, left + 0.6 * width, top + height / 2)
+    assert _window(browser) == pytest.approx([0.4, 0.6], abs=0.01)
+    assert _domain(browser) != whole
+    _drag(browser, left + 0.5 * width, left + 0.7 * width, top + height / 2)
+    assert _window(browser) == pytest.approx([0.6, 0.8], abs=0.01)
+    _drag(browser, left + 0.3 * width, left + 0.1 * width, top + height / 2)
+    assert _window(browser) == pytest.approx([0.1, 0.3], abs=0.01)
+    assert browser.complaints() == []
+
+
+def test_a_mark_shows_its_ids(browser: Browser, plain: Path) -> None:
+    """Pointing at a link's mark shows what it is, of which rank and iteration."""
+    browser.open(plain)
+    browser.evaluate("document.querySelector('#chart-incident_timeline').scrollIntoView()")
+    x, y = browser.evaluate(
+        "(() => { const t = [...document.querySelectorAll('#chart-incident_timeline .mark-text text')]"
+        ".find(t => t.textContent === '1').getBoundingClientRect();"
+        " return [t.left + t.width / 2, t.top + t.height / 2]; })()"
+    )
+    for dx in (30, 6, 7):
+        browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + dx, y=y)
+    browser.until("document.querySelector('#vg-tooltip-element.visible') !== null", 10)
+    shown = browser.evaluate("document.querySelector('#vg-tooltip-element').innerText")
+    assert "quant stall, rank 1" in shown
+    assert "iteration" in shown
+    assert "300" in shown
+
+
+def test_a_chart_is_saved(browser: Browser, plain: Path) -> None:
+    """The buttons make an SVG and a PNG of a chart in the page; nothing is asked for."""
+    browser.open(plain)
+    made = browser.evaluate(
+        "(async () => { const made = [];"
+        " HTMLAnchorElement.prototype.click = function () { made.push([this.download, this.href]); };"
+        " for (const b of document.querySelectorAll('#chart-rank_lateness button')) b.click();"
+        " for (let n = 0; made.length < 2 && n < 100; n++) await new Promise(done => setTimeout(done, 50));"
+        " return made; })()"
+    )
+    files = dict(made)
+    assert files["rank_lateness.svg"].startswith("blob:")
+    assert files["rank_lateness.png"].startswith("data:image/png;base64,")
+    assert browser.complaints() == []
+
+
+def test_readable_without_seeing(browser: Browser, plain: Path) -> None:
+    """One h1, no level of heading left out, every chart an image with its figures as text, every control named."""
+    browser.open(plain)
+    levels = browser.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])")
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+    charts = browser.evaluate(
+        "[...document.querySelectorAll('.plot')].map(p => [p.getAttribute('role'), p.getAttribute('aria-label'),"
+        " document.getElementById(p.getAttribute('aria-describedby'))?.textContent])"
+    )
+    assert charts
+    for role, label, says in charts:
+        assert role == "img"
+        assert label
+        assert any(c.isdigit() for c in says)
+    assert browser.evaluate("[...document.querySelectorAll('button')].every(b => b.textContent.trim())")
+    assert browser.evaluate("['header', 'nav', 'main', 'footer'].every(t => document.querySelectorAll(t).length === 1)")
+    assert browser.evaluate("document.documentElement.lang") == "en"
 
 
 def test_a_link_opens_what_is_folded(browser: Browser, plain: Path) -> None:

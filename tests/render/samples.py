@@ -335,7 +335,14 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
             "last_ns": t,
             "rank": None,
             "replica": replica,
+            "version": text or "2024.1.1",
+            "error": text,
         }
+    ]
+    settings = [{"origin": "bundle.toml", "name": text or "deployment.tp", "value": text or "2", "sources": 0}]
+    requests = [
+        {"req_id": text or req, "replica": replica, "first_ns": at(FLIP - 41), "last_ns": at(FLIP + 22)}
+        for req in ("r-17", "r-3", "r-22")
     ]
     rejects = [{"path": "s.jsonl", "place": "line 12", "reason": text or "torn", "text": text or "{"}]
     return {
@@ -346,6 +353,8 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         "flips": pl.DataFrame(flips),
         "sources": pl.DataFrame(sources),
         "rejects": pl.DataFrame(rejects),
+        "settings": pl.DataFrame(settings),
+        "requests": pl.DataFrame(requests),
         **hardware(iterations, ranks, text),
         "plan_noise_between": pl.DataFrame(
             {

@@ -10,65 +10,119 @@
     if (state.errors.length) document.documentElement.dataset.chartErrors = state.errors.join(" | ");
   };
 
-  // Views were laid out for data-width pixels: give the difference to each.
+  // Views were laid out for data-width pixels: give the difference to each; those side by side share it.
   const fitted = (spec, more) => {
-    const visit = (node) => {
-      if (Array.isArray(node)) return node.forEach(visit);
-      if (typeof node.width === "number") node.width = Math.max(200, node.width + more);
-      for (const part of ["vconcat", "hconcat", "concat", "layer"]) if (node[part]) visit(node[part]);
-      if (node.spec) visit(node.spec);
+    const visit = (node, more) => {
+      if (typeof node.width === "number") node.width = Math.max(160, node.width + more);
+      for (const part of ["vconcat", "layer"]) (node[part] || []).forEach((child) => visit(child, more));
+      (node.hconcat || []).forEach((child) => visit(child, Math.floor(more / node.hconcat.length)));
     };
-    visit(spec);
+    visit(spec, more);
     return spec;
   };
 
   const draw = async (plot) => {
     const text = document.getElementById(plot.dataset.spec).textContent;
-    const more = Math.floor(plot.clientWidth || 1040) - Number(plot.dataset.width) - 4;
+    const more = Math.floor(plot.clientWidth || 1040) - Number(plot.dataset.width) - 8;
     const old = views.get(plot);
     if (old) old.finalize();
-    plot.textContent = "";
-    const made = await vegaEmbed(plot, fitted(JSON.parse(text), more), {
+    // Within the plot, which is an image by its role and text: Vega names what it draws into by itself.
+    const inner = document.createElement("div");
+    plot.replaceChildren(inner);
+    const made = await vegaEmbed(inner, fitted(JSON.parse(text), more), {
       mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
     });
     views.set(plot, made);
-    controls(plot, made.view, (made.spec.usermeta || {}).incident);
+    const meta = made.spec.usermeta || {};
+    const bar = plot.parentElement.querySelector(".controls");
+    bar.textContent = "";
+    if (meta.whole) zooming(plot, bar, made.view, meta);
+    bar.classList.toggle("corner", !meta.whole);
+    saving(plot, bar, made.view);
+    bar.hidden = false;
   };
 
-  // Buttons for the keyboard, where the chart can be zoomed along its time axis.
-  const controls = (plot, view, incident) => {
-    const bar = plot.parentElement.querySelector(".controls");
-    try { view.signal("zoom_t"); } catch { return; }
-    const whole = view.scale("x").domain();
-    const move = (change) => {
-      const [from, to] = view.scale("x").domain();
-      const next = change(from, to, to - from);
-      view.signal("zoom_t", next).runAsync();
-    };
-    const buttons = [
+  const button = (bar, label, act, says) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = label;
+    if (says) made.setAttribute("aria-label", says);
+    made.addEventListener("click", act);
+    bar.append(made);
+  };
+
+  // Buttons for the keyboard, and the overview to drag over, where the chart can be zoomed along its time axis.
+  const zooming = (plot, bar, view, { whole, incident }) => {
+    const shown = () => view.signal("zoom_t") || whole;
+    const show = (stretch) => view.signal("zoom_t", stretch).runAsync();
+    const moves = [
       ["Zoom in", (a, b, w) => [a + w / 4, b - w / 4]],
       ["Zoom out", (a, b, w) => [a - w / 2, b + w / 2]],
       ["Earlier", (a, b, w) => [a - w / 4, b - w / 4]],
       ["Later", (a, b, w) => [a + w / 4, b + w / 4]],
       ["All", () => whole],
     ];
-    if (incident) buttons.unshift(["The incident", () => incident]);
-    bar.textContent = "";
-    for (const [label, change] of buttons) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = label;
-      button.addEventListener("click", () => move(change));
-      bar.append(button);
+    if (incident) moves.unshift(["The incident", () => incident]);
+    for (const [label, change] of moves) {
+      button(bar, label, () => { const [a, b] = shown(); show(change(a, b, b - a)); });
     }
-    bar.hidden = false;
+    const over = plot.querySelector(".overview_group > g > path.background");
+    if (!over) return;
+    let from = null, kept = null;
+    const at = (event) => {
+      const box = over.getBoundingClientRect();
+      const part = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+      return whole[0] + part * (whole[1] - whole[0]);
+    };
+    const inside = (event) => {
+      const box = over.getBoundingClientRect();
+      return event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    };
+    plot.onpointerdown = (event) => {
+      if (event.button !== 0 || !inside(event)) return;
+      from = at(event);
+      const [a, b] = shown();
+      // Within the stretch shown, dragging moves it; elsewhere it chooses another.
+      kept = b - a < 0.98 * (whole[1] - whole[0]) && from >= a && from <= b ? [a, b] : null;
+      plot.setPointerCapture(event.pointerId);
+      event.preventDefault();
+    };
+    plot.onpointermove = (event) => {
+      plot.style.cursor = from === null && inside(event) ? "crosshair" : "";
+      if (from === null) return;
+      const now = at(event);
+      if (kept) {
+        const by = Math.min(whole[1] - kept[1], Math.max(whole[0] - kept[0], now - from));
+        show(kept.map((x) => x + by));
+      } else if (Math.abs(now - from) > 0.002 * (whole[1] - whole[0])) {
+        show([Math.min(from, now), Math.max(from, now)]);
+      }
+    };
+    plot.onpointerup = plot.onpointercancel = () => { from = kept = null; };
+  };
+
+  // Each chart as a file: made here, nothing is sent.
+  const saving = (plot, bar, view) => {
+    const give = (href, ending) => {
+      const link = document.createElement("a");
+      link.href = href;
+      link.download = `${plot.dataset.name}.${ending}`;
+      link.click();
+    };
+    button(bar, "SVG", async () => {
+      const href = URL.createObjectURL(new Blob([await view.toSVG()], { type: "image/svg+xml" }));
+      give(href, "svg");
+      setTimeout(() => URL.revokeObjectURL(href), 10000);
+    }, "Save this chart as SVG");
+    button(bar, "PNG", async () => give(await view.toImageURL("png", 2), "png"), "Save this chart as PNG");
   };
 
   const all = async () => {
     for (const plot of plots) {
       try {
         await draw(plot);
+        performance.mark(plot.dataset.name);
         state.drawn += 1;
       } catch (error) {
         state.errors.push(String(error && error.message || error));
@@ -76,6 +130,7 @@
       }
       say();
     }
+    performance.mark("drawn");
     document.documentElement.dataset.ready = "yes";
   };
 

@@ -17,8 +17,9 @@ import polars as pl
 from postmortem.base.units import clock_text, ms, number
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence
 from postmortem.render.lanes.chain import chain_lane
+from postmortem.render.lanes.overview import overview
 from postmortem.render.lanes.ranks import collective_lane, rank_lanes
-from postmortem.render.lanes.request import margin_lane
+from postmortem.render.lanes.request import margin_lane, own_steps
 from postmortem.render.lanes.scheduler import batch_lane, tactic_lane
 from postmortem.render.lanes.state import STRIP, memory_lane, queue_lane, regime_lane
 from postmortem.render.theme import LANE, WIDTH
@@ -113,7 +114,8 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     lanes: list[tuple[list[alt.Chart], int]] = []
     links = within(frames["links"].drop_nulls("start_ns"), span, "start_ns", None)
     if links.height:
-        lanes.append((chain_lane(links, span), 21 * links.height + 6))
+        own = own_steps(frames, span)
+        lanes.append((chain_lane(links, own, span), 21 * (links.height + own["req_id"].n_unique()) + 6))
     lanes += [(layers, LANE) for layers in rank_lanes(frames, span, notes)]
     for make, height in (
         (collective_lane, LANE),
@@ -135,7 +137,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         lane([*back, *layers], height, span, f"lane_{n}", last=n == len(lanes) - 1)
         for n, (layers, height) in enumerate(lanes)
     ]
-    said = ["Dashed line: the flip. Drag to pan, Ctrl and scroll to zoom, double-click to see all."]
+    above = overview(frames, span)
+    said = ["Dashed line: the flip. Shaded: the calm iterations that links are compared with."]
+    said += ["Drag to pan, Ctrl and scroll to zoom, double-click to see all."]
     said += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
     zoom = alt.TopLevelSelectionParameter(
         name="zoom",
@@ -145,10 +149,11 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         bind="scales",
         views=[f"lane_{n}" for n in range(len(lanes))],
     )
-    whole = alt.vconcat(*drawn, params=[zoom], title=note(said), usermeta=_usermeta(links, span))
-    chart: alt.TopLevelMixin = whole.resolve_scale(
+    stack: alt.VConcatChart = alt.vconcat(*drawn).resolve_scale(
         x="shared", color="independent", opacity="independent", shape="independent"
     )
+    whole = alt.vconcat(*above, stack, params=[zoom], title=note(said), usermeta=_usermeta(links, span))
+    chart: alt.TopLevelMixin = whole.resolve_scale(x="independent", color="independent")
     return chart
 
 
@@ -182,16 +187,17 @@ def _span(frames: Frames) -> tuple[Span | None, str]:
 
 
 def _usermeta(links: pl.DataFrame, span: Span) -> dict[str, list[float]]:
-    """For the page: the seconds that hold the chain, with some room, to zoom to."""
+    """For the page: the seconds that are drawn, and those that hold the chain, with some room, to zoom to."""
+    whole = [0.0, round(span.seconds, 6)]
     if links.is_empty():
-        return {}
+        return {"whole": whole}
     ends = pl.concat([links["start_ns"], links["end_ns"]]).drop_nulls()
     around = pl.DataFrame({"first": [ends.min()], "last": [ends.max()]}).select(
         span.since("first").alias("first"), span.since("last").alias("last")
     )
     first, last = around.row(0)
     room = max((last - first) * 0.15, span.seconds * 0.01)
-    return {"incident": [round(max(0.0, first - room), 6), round(min(span.seconds, last + room), 6)]}
+    return {"whole": whole, "incident": [round(max(0.0, first - room), 6), round(min(span.seconds, last + room), 6)]}
 
 
 def tells(frames: Frames) -> str:

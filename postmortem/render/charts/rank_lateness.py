@@ -12,12 +12,14 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS, count, number
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
-from postmortem.render.theme import FIT, HEAT, LIT, WIDTH
+from postmortem.render.theme import FIT, HEAT, HEATED, LIT, WIDTH
 
 #: Cells along the iterations; each shows the largest lateness among its iterations.
 CELLS = 240
 #: More ranks than these are cut to the latest ones.
 MOST_RANKS = 64
+#: More cells than these are cut to the latest ones: a browser draws them in a tenth of a second.
+MOST_CELLS = 4800
 
 WANTS: Wants = {
     "rank_iterations": {"rank": pl.Int64, "iteration": pl.Int64, "sync_ns": pl.Int64},
@@ -52,6 +54,10 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         "rank", "iteration", "late", x="cell", x2=pl.col("cell") + per_cell
     )
     said = [f"each cell the largest of {per_cell} iterations"] if per_cell > 1 else []
+    if drawn.height > MOST_CELLS:
+        said.append(f"the {MOST_CELLS} latest of {drawn.height} cells, the others left blank")
+        latest = drawn.sort(["late", "rank", "x"], descending=[True, False, False]).head(MOST_CELLS)
+        drawn = latest.sort("rank", "x")
     if worst.height > len(ranks):
         said.append(f"the {len(ranks)} latest of {worst.height} ranks")
     x = alt.X(
@@ -60,6 +66,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     heat = (
         alt.Chart(values(drawn))
         .mark_rect(strokeWidth=0)
+        .properties(name=HEATED)
         .encode(
             x=x,
             x2="x2:Q",

@@ -21,8 +21,9 @@ MOST_KERNELS = 10
 MOST_REASONS = len(TACTIC_COLOURS)
 #: The reason that says "waits for memory", always drawn by its name.
 MEMORY = "long_scoreboard"
-#: Columns along the iterations, for each rank.
+#: Columns along the iterations, for each rank; ranks beside the blamed ones, those with the fewest hits.
 COUNT = 200
+MOST_RANKS = 8
 
 WANTS: Wants = {
     "warp_stalls": {"kernel_name": pl.String, "reason": pl.String, "share": pl.Float64, "stalled": pl.Boolean},
@@ -88,7 +89,7 @@ def _stalls(frames: Frames, notes: list[str]) -> list[alt.Chart]:
             order="place:Q",
             tooltip=["kernel_name:N", "reason:N", alt.Tooltip("share:Q", format=".1%")],
         )
-        .properties(width=320, height=max(60, 22 * len(kernels)))
+        .properties(width=290, height=max(60, 22 * len(kernels)))
     )  # fmt: skip
     return [bars]
 
@@ -96,6 +97,11 @@ def _stalls(frames: Frames, notes: list[str]) -> list[alt.Chart]:
 def _residency(frames: Frames, notes: list[str]) -> list[alt.VConcatChart]:
     rows = frames["rank_residency"].drop_nulls(["rank", "iteration"])
     blamed = frames["links"]["rank"].drop_nulls().unique().to_list()
+    hits = rows.group_by("rank").agg(pl.col("l2_hit").min()).sort("l2_hit", "rank", nulls_last=True)
+    others = hits.filter(~pl.col("rank").is_in(blamed))["rank"]
+    if others.len() > MOST_RANKS:
+        notes.append(f"beside the blamed ranks, {MOST_RANKS} of {others.len()}, those with the fewest hits")
+    rows = rows.filter(pl.col("rank").is_in([*blamed, *others.head(MOST_RANKS)]))
     whose = pl.when(pl.col("rank").is_in(blamed)).then(pl.lit("blamed rank")).otherwise(pl.lit("other ranks"))
     flips = frames["links"].filter(pl.col("kind") == "token_flip").drop_nulls("iteration").select("iteration")
     lanes = []
@@ -114,7 +120,7 @@ def _residency(frames: Frames, notes: list[str]) -> list[alt.VConcatChart]:
         x = alt.X(
             "iteration:Q", title="iteration" if column == MEMORY else None, scale=alt.Scale(nice=False, zero=False)
         )
-        y = alt.Y(f"{column}:Q", title=name, axis=alt.Axis(tickCount=4, format="~g" if low else ".0%"))
+        y = alt.Y(f"{column}:Q", title=name, axis=alt.Axis(tickCount=4, format=".0f" if low else ".0%"))
         lines = alt.Chart(values(drawn.select("rank", "iteration", column, whose=whose))).mark_line(
             strokeWidth=1.2, point={"size": 10}
         )
@@ -128,7 +134,7 @@ def _residency(frames: Frames, notes: list[str]) -> list[alt.VConcatChart]:
         ]  # fmt: skip
         if flips.height:
             layers.append(alt.Chart(values(flips)).mark_rule(color=INK, strokeDash=[3, 3]).encode(x=x))
-        lanes.append(alt.layer(*layers).properties(width=480, height=100))
+        lanes.append(alt.layer(*layers).properties(width=460, height=100))
     return [alt.vconcat(*lanes)] if lanes else []
 
 
@@ -138,7 +144,7 @@ def tells(frames: Frames) -> str:
     memory = _shares(frames).filter(pl.col("reason") == MEMORY).sort(["share", "kernel_name"], descending=[True, False])
     if memory.height:
         top = memory.row(0, named=True)
-        said.append(f"{top['kernel_name']} waited for memory (long scoreboard) in {top['share']:.0%} of its stalls")
+        said.append(f"waiting for memory (long scoreboard) is {top['share']:.0%} of the stalls of {top['kernel_name']}")
     rows = frames["rank_residency"].drop_nulls(["rank", "iteration", "l2_hit"]).sort("l2_hit", "rank", "iteration")
     if rows.height:
         worst = rows.row(0, named=True)

@@ -7,12 +7,15 @@ import polars as pl
 
 from postmortem.chain.model import Grade
 from postmortem.render.chart import values
-from postmortem.render.theme import GRADE_COLOURS, INK, PAPER
+from postmortem.render.theme import GRADE_COLOURS, INK, LIT, PAPER
 from postmortem.render.time_axis import GUTTER, Span, time_x
 
 
-def chain_lane(links: pl.DataFrame, span: Span) -> list[alt.Chart]:
-    """Bars from each link's start to its end, a numbered disc at the start, an arrow from the cause above."""
+def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.Chart]:
+    """Bars from each link's start to its end, a numbered disc at the start, an arrow from the cause above.
+
+    Below them the request itself: ``own`` its steps, ``t`` seconds since the span's start.
+    """
     grades = [grade.value for grade in Grade]
     rows = links.with_columns(
         span.since("start_ns").alias("t"),
@@ -27,7 +30,9 @@ def chain_lane(links: pl.DataFrame, span: Span) -> list[alt.Chart]:
             .otherwise(pl.lit("")),
         ),
     )
-    labels = rows["label"].to_list()
+    life = own.group_by("req_id").agg(pl.col("t").min(), t2=pl.col("t").max(), steps=pl.len()).sort("req_id")
+    life = life.with_columns(label=pl.concat_str(pl.lit("request "), pl.col("req_id").fill_null("")))
+    labels = rows["label"].to_list() + life["label"].to_list()
     tips = ["label", "grade", "summary", "replica", "rank", "iteration"]
     drawn = rows.select("t", "t2", "mark", *tips)
     y = alt.Y(
@@ -65,10 +70,12 @@ def chain_lane(links: pl.DataFrame, span: Span) -> list[alt.Chart]:
         x=time_x(span), y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
     )
     numbers = chart.mark_text(color=PAPER, fontWeight="bold", clip=True).encode(x=time_x(span), y=y, text="mark:N")
+    itself = alt.Chart(values(life.select("label", "t", "t2", "steps"))).mark_bar(height=5, color=LIT, clip=True)
     return [
         bars,
         stems.encode(x=time_x(span), y=alt.Y("from:N", sort=None), y2="to:N"),
         heads.encode(x=time_x(span), y=alt.Y("to:N", sort=None)),
         dots,
         numbers,
+        *([itself.encode(x=time_x(span), x2="t2:Q", y=y, tooltip=["label:N", "steps:Q"])] if life.height else []),
     ]

@@ -7,7 +7,7 @@ import polars as pl
 
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.theme import LANE, LIT, OTHER, REGIME_COLOURS, STATE_COLOURS
+from postmortem.render.theme import INK, LANE, OTHER, REGIME_COLOURS, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, time_x, within
 
 #: Height of the strip of regimes, pixels.
@@ -66,7 +66,7 @@ def queue_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
 
 
 def memory_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
-    """Free memory of the fullest rank; what pins held of it is shaded, what was left of it lit."""
+    """Free memory of the fullest rank; what pins held of it is shaded, what was left of it a line."""
     pins = pl.col("isr_pinned_mb").fill_null(0) + pl.col("ckpt_pinned_mb").fill_null(0)
     told = within(frames["iterations"].drop_nulls(["start_ns", "vram_free_mb"]), span, "start_ns")
     told = told.with_columns(pinned_mb=pins, left_mb=pl.col("vram_free_mb") - pins)
@@ -94,7 +94,7 @@ def memory_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
     ]
     data = values(rows)
     held = alt.Chart(data).mark_area(color=STATE_COLOURS["waiting"], opacity=0.5, interpolate="step-after", clip=True)
-    line = alt.Chart(data).mark_line(color=LIT, strokeWidth=1.2, interpolate="step-after", clip=True)
+    line = alt.Chart(data).mark_line(color=INK, strokeWidth=1.2, interpolate="step-after", clip=True)
     return [
         held.encode(x=time_x(span), y=y, y2="vram_free_mb:Q", tooltip=tips),
         line.encode(x=time_x(span), y=y, tooltip=tips),

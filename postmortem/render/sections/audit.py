@@ -9,10 +9,13 @@ from postmortem.render.section import ReportContext, Section, page
 
 
 def build(context: ReportContext) -> Markup:
-    """The one line, the contract part by part, declared against executed, and what was lost."""
+    """The one line, what is not recorded of the contract, declared against executed, and what was lost."""
     found = audit(context.catalogue, context.bundle)
     differs = [d for d in found.declared if d["agrees"] is False]
-    return page("audit.html", audit=found, differs=differs, command=context.command("audit"))
+    whole = [part.part for part in found.contract if part.status == "recorded"]
+    lacking = [part for part in found.contract if part.status != "recorded"]
+    command = context.command("audit")
+    return page("audit.html", audit=found, whole=whole, lacking=lacking, differs=differs, command=command)
 
 
 SECTION = Section("audit", "Can this bundle prove which plan ran?", 65, build)

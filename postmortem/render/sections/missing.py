@@ -10,7 +10,7 @@ from postmortem.render.section import ReportContext, Section, page
 def build(context: ReportContext) -> Markup:
     """The chains' missing evidence, then the records that no source holds."""
     lacks = {(m.what, m.record) for chain in context.chains for m in chain.missing}
-    return page("missing.html", lacks=sorted(lacks), absent=context.gathered.absent, chains=context.chains)
+    return page("missing.html", lacks=sorted(lacks), chains=context.chains)
 
 
 SECTION = Section("missing", "What the evidence can't tell", 60, build)

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 
+import polars as pl
 from markupsafe import Markup
 
-from postmortem.chain.model import Chain
+from postmortem.chain.model import Chain, Verdict
+from postmortem.chain.scan import Cluster, clusters
 from postmortem.render.section import ReportContext, Section, page
 from postmortem.render.words import place_text, plain_kind
 
 
 def build(context: ReportContext) -> Markup:
-    """The first screen: ten seconds for what happened, a minute for why."""
+    """The first screen: ten seconds for what happened, a minute for why; then whom and what else it touched."""
     flips, _ = context.query("flips")
-    touched = 0 if flips is None else flips.height
+    requests, _ = context.query("requests")
     causes = Counter(_cause(chain) for chain in context.chains)
+    parted = [c for c in context.chains if c.verdict not in (Verdict.NO_DIVERGENCE, Verdict.NO_REFERENCE)]
+    touched = [(one, _in_flight(requests, one)) for one in clusters(context.catalogue, parted)]
     return page(
-        "summary.html", chain=context.chain, others=context.chains[1:], touched=touched, causes=causes.most_common()
+        "summary.html",
+        chain=context.chain,
+        others=context.chains[1:],
+        flipped=0 if flips is None else flips.height,
+        requests=0 if requests is None else requests.height,
+        touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
+        causes=causes.most_common(),
+        scan=context.command("scan"),
     )
+
+
+def _in_flight(requests: pl.DataFrame | None, one: Cluster) -> int | None:
+    """Requests of the replica that decoded between the first link and the last flip; None where no time is known."""
+    if requests is None or one.replica is None or one.first_ns is None or one.last_ns is None:
+        return None
+    during = (pl.col("first_ns") <= one.last_ns) & (pl.col("last_ns") >= one.first_ns)
+    return requests.filter(pl.col("replica") == one.replica, during).height
 
 
 def _cause(chain: Chain) -> str:

@@ -12,7 +12,7 @@ def build(context: ReportContext) -> Markup:
     """The timeline of the first chain's replica."""
     chart = chart_named("incident_timeline")
     absent = {name: why for name, why in context.gathered.absent.items() if name in chart.wants}
-    return page("timeline.html", figure=context.figure(chart), absent=absent)
+    return page("timeline.html", figure=context.figure(chart, titled=False), absent=absent)
 
 
 SECTION = Section("timeline", "Timeline", 20, build)
