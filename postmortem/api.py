@@ -152,7 +152,7 @@ class Incident:
         from postmortem.render.charts import chart_named
         from postmortem.render.frames import gather
 
-        asked = req_id or next(iter(self.flipped()), None)
+        asked = req_id or next(iter(self.differing()), None)
         chain = None if asked is None else self.chain(asked)
         drawn = chart_named(name)
         return drawn.draw(gather(self.catalogue, chain, drawn=(drawn,)).frames)
@@ -170,15 +170,21 @@ class Incident:
     def report(self, path: str | Path, *, req_ids: list[str] | None = None, force: bool = False) -> Path:
         """Write the HTML report for the review meeting: one file, offline.
 
-        ``req_ids``: the requests whose chains it shows; by default the flipped ones, the first
-        to flip first. Raises OutputError (exists already, cannot be written), UnknownRequest.
+        ``req_ids``: the requests whose chains it shows; by default those of ``differing``.
+        Raises OutputError (exists already, cannot be written), UnknownRequest.
         """
         from postmortem import __version__
         from postmortem.render.report import ReportContext, write_report
 
-        chains = tuple(self.chain(r) for r in req_ids or self.flipped())
+        chains = tuple(self.chain(r) for r in req_ids or self.differing())
         context = ReportContext(self.catalogue, chains, self.name, str(self.path), meta={"version": __version__})
         return write_report(context, Path(path), force=force)
+
+    def differing(self) -> list[str]:
+        """Those of ``flipped``, then those that saw another input than their reference."""
+        from postmortem.chain.scan import asked
+
+        return asked(self.catalogue)
 
     def flipped(self) -> list[str]:
         """Requests whose tokens differ from their reference's, the earliest flip first."""

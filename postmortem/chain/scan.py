@@ -80,11 +80,11 @@ class Scan:
 def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | None = None) -> Scan:
     """Walk the chain of every request whose answer or input differs. ``tell``: called with (done, all)."""
     chains = []
-    asked = _asked(catalogue)
-    for number, req_id in enumerate(asked, 1):
+    differing = asked(catalogue)
+    for number, req_id in enumerate(differing, 1):
         chains.append(walk(catalogue, bundle, req_id))
         if tell:
-            tell(number, len(asked))
+            tell(number, len(differing))
     counted = catalogue.rows("requests")
     return Scan(
         bundle=bundle,
@@ -97,7 +97,7 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
     )
 
 
-def _asked(catalogue: Catalogue) -> list[str]:
+def asked(catalogue: Catalogue) -> list[str]:
     """Requests whose tokens differ from their reference's, the earliest first, then those that saw another input."""
     flipped = [str(r["req_id"]) for r in catalogue.rows("flips")]
     drifted = [str(r["req_id"]) for r in catalogue.rows("other_inputs")]

@@ -35,6 +35,9 @@ LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
 #: Frames that are no question's answer as it stands, but made here of one.
 MADE_HERE = frozenset({"links", "baseline", "tactic_iterations", "request_steps"})
 
+#: Why a frame is absent that the bundle could answer: there is nothing of it.
+NO_ROWS = "no rows"
+
 _NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
 
@@ -53,7 +56,7 @@ def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFram
     except NotInBundle as e:
         return None, str(e)
     if frame.is_empty():
-        return None, "; ".join(absent(catalogue, name)) or f"{name}: no rows"
+        return None, "; ".join(absent(catalogue, name)) or NO_ROWS
     return frame, ""
 
 

@@ -19,7 +19,7 @@ from postmortem.findings import ask
 from postmortem.render import words
 from postmortem.render.chart import Chart
 from postmortem.render.format import is_figure, rows, text
-from postmortem.render.frames import Gathered, gather
+from postmortem.render.frames import NO_ROWS, Gathered, gather
 from postmortem.render.theme import WIDTH
 from postmortem.render.words import visible
 
@@ -131,7 +131,7 @@ class ReportContext:
         lacks = self.gathered.absent
         if any(name in self.gathered.frames for name in asked):
             return ""
-        return "; ".join(dict.fromkeys(lacks.get(name, f"{name}: no rows") for name in asked))
+        return "; ".join(dict.fromkeys(lacks.get(name, NO_ROWS) for name in asked))
 
 
 @dataclass(frozen=True)

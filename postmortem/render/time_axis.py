@@ -12,7 +12,7 @@ from postmortem.render.chart import values
 from postmortem.render.theme import LIT, SHADE, SMALL, WIDTH
 
 #: Room at the left of every lane for its name.
-GUTTER = 168
+GUTTER = 184
 
 
 @dataclass(frozen=True)

@@ -54,25 +54,27 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         alt.Tooltip("drift_ppm:Q", title="drift (ppm)", format=".4~g"),
         "method:N",
     ]
-    base = alt.Chart(
-        values(
-            drawn.select("source", "replica", "rank", "offset", "low", "high", "wide", "drift_ppm", "method", "known")
-        )
-    )
+    drawn = drawn.select("source", "replica", "rank", "offset", "low", "high", "wide", "drift_ppm", "method", "known")
     y = alt.Y("source:N", sort=names, title=None)
     title = "added to its times (µs); bar: uncertainty"
-    bars = base.mark_rule(color=OTHER, strokeWidth=5, opacity=0.6).encode(
-        x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=",~r")), x2="high:Q", y=y
+    scale, axis = alt.Scale(zero=False), alt.Axis(format=",~r")
+    sure = drawn.drop_nulls("wide")
+    bars = alt.Chart(values(sure)).mark_rule(color=OTHER, strokeWidth=5, opacity=0.6)
+    layers = (
+        [bars.encode(x=alt.X("low:Q", title=title, scale=scale, axis=axis), x2="high:Q", y=y)] if sure.height else []
     )
     kinds = ["known", "not known"]
-    dots = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X("offset:Q", title=title),
+    dots = alt.Chart(values(drawn)).mark_point(filled=True, size=60, opacity=1)
+    dots = dots.encode(
+        x=alt.X("offset:Q", title=title, scale=scale, axis=axis),
         y=y,
         color=alt.Color("known:N", title="uncertainty", scale=alt.Scale(domain=kinds, range=[INK, LIT])),
         shape=alt.Shape("known:N", title="uncertainty", scale=alt.Scale(domain=kinds, range=["circle", "diamond"])),
         tooltip=tips,
     )
-    return alt.layer(bars, dots).properties(width=WIDTH, autosize=FIT, height=max(50, 22 * len(names)), title=cap(said))
+    return alt.layer(*layers, dots).properties(
+        width=WIDTH, autosize=FIT, height=max(50, 22 * len(names)), title=cap(said)
+    )
 
 
 def tells(frames: Frames) -> str:

@@ -138,7 +138,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         for n, (layers, height) in enumerate(lanes)
     ]
     above = overview(frames, span)
-    said = ["Dashed line: the flip. Shaded: the calm iterations that links are compared with."]
+    behind = ["Dashed line: the flip."] if "token_flip" in links["kind"] else []
+    behind += ["Shaded: the calm iterations that links are compared with."] if frames["baseline"].height else []
+    said = [" ".join(behind)] if behind else []
     said += ["Drag to pan, Ctrl and scroll to zoom, double-click to see all."]
     said += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
     zoom = alt.TopLevelSelectionParameter(

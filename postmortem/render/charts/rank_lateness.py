@@ -80,7 +80,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     if flip.height:
         layers.append(alt.Chart(values(flip)).mark_rule(color=LIT, strokeDash=[3, 3]).encode(x=x))
     return alt.layer(*layers).properties(
-        width=WIDTH, autosize=FIT, height=max(60, 18 * len(ranks)), title=cap("; ".join(said))
+        width=WIDTH, autosize=FIT, height=max(60, min(18, 640 // len(ranks)) * len(ranks)), title=cap("; ".join(said))
     )
 
 

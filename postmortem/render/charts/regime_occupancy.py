@@ -9,12 +9,14 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import NS_PER_MS
+from postmortem.base.units import NS_PER_MS, count
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.theme import FIT, REGIME_COLOURS, WIDTH
 
 #: More rows than these are cut: replicas first, then the ranks that were least normal.
 MOST = 24
+#: A rank whose shares all differ by less than this from its replica's is not drawn: a pixel or two.
+ALIKE = 0.005
 
 WANTS: Wants = {
     "regime_occupancy": {
@@ -38,11 +40,20 @@ def _named(frames: Frames) -> pl.DataFrame:
     return frames["regime_occupancy"].drop_nulls(["regime", "share"]).with_columns(whose=whose)
 
 
+def _unlike(rows: pl.DataFrame) -> pl.DataFrame:
+    """The replicas' rows, and those of ranks that divided their time in another way than their replica."""
+    whole = rows.filter(pl.col("rank").is_null()).select("replica", "regime", pl.col("share").alias("replicas"))
+    gap = (pl.col("share") - pl.col("replicas").fill_null(0)).abs().max().over("replica", "rank")
+    both = rows.join(whole, on=["replica", "regime"], how="left", nulls_equal=True)
+    return both.filter(pl.col("rank").is_null() | (gap >= ALIKE))
+
+
 def build(frames: Frames) -> alt.TopLevelMixin:
     """A bar a replica and rank, divided by regime."""
-    rows = _named(frames)
-    if rows.is_empty():
+    named = _named(frames)
+    if named.is_empty():
         return nothing("no record tells the regime (memory, paging, isolation, queue)", WIDTH)
+    rows = _unlike(named)
     normal = pl.col("share").filter(pl.col("regime") == "normal").sum()
     order = (
         rows.group_by("whose", "replica", "rank")
@@ -52,9 +63,12 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         .sort("replica", "rank", nulls_last=False)["whose"]
         .to_list()
     )
-    said = (
-        f"{len(order)} of {rows['whose'].n_unique()} rows, the least normal" if rows["whose"].n_unique() > MOST else ""
-    )
+    said = []
+    if rows["whose"].n_unique() > MOST:
+        said.append(f"{len(order)} of {rows['whose'].n_unique()} rows, the least normal")
+    alike = named["whose"].n_unique() - rows["whose"].n_unique()
+    if alike:
+        said.append(f"{count(alike, 'rank')} left out that divided their time as their replica did")
     known = list(REGIME_COLOURS)
     drawn = rows.filter(pl.col("whose").is_in(order)).with_columns(
         place=pl.col("regime").replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
@@ -94,7 +108,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
             ],
         )
     )
-    chart: alt.Chart = bars.properties(width=WIDTH, autosize=FIT, height=max(40, 22 * len(order)), title=cap(said))
+    chart: alt.Chart = bars.properties(
+        width=WIDTH, autosize=FIT, height=max(40, 22 * len(order)), title=cap("; ".join(said))
+    )
     return chart
 
 

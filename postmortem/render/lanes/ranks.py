@@ -119,7 +119,7 @@ def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Ch
     colour = alt.Color(
         "who:N",
         scale=alt.Scale(domain=[late, "another last"], range=[STATE_COLOURS["waiting"], OTHER]),
-        legend=alt.Legend(title="who came last", symbolType="stroke", symbolStrokeWidth=3),
+        legend=alt.Legend(title="who came last", symbolType="stroke", symbolStrokeWidth=3) if blamed else None,
     )
     tips = [
         alt.Tooltip("seq:Q"),

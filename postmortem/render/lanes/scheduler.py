@@ -13,8 +13,9 @@ from postmortem.render.time_axis import GUTTER, Span, lane_axis, time_x, within
 
 #: More tactics than these share one row.
 MOST_TACTICS = 6
-#: Columns of the tactics' shares.
+#: Columns of the tactics' shares, and how many iterations each holds at least: no column may stay empty.
 BINS = 160
+IN_BIN = 4
 
 
 def batch_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
@@ -52,7 +53,7 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
     named = [f"tactic {tactic}" for tactic in by_share[:MOST_TACTICS]]
     other = f"{len(by_share) - len(named)} others"
     rows = [*named, other] if len(by_share) > len(named) else named
-    width = span.seconds / BINS
+    width = span.seconds / max(1, min(BINS, ran.height // IN_BIN))
 
     def called(column: str = "algo_id") -> pl.Expr:
         name = pl.concat_str(pl.lit("tactic "), pl.col(column))

@@ -7,6 +7,9 @@ from markupsafe import Markup
 from postmortem.chain.model import Link
 from postmortem.render.section import ReportContext, Section, Shown, page
 
+#: Chains that are shown link by link; the others stand in the summary, and their command gives the rest.
+MOST_CHAINS = 20
+
 
 def build(context: ReportContext) -> Markup:
     """Every link of every chain, the first chain's in full and the others' folded; rows stand once."""
@@ -22,7 +25,8 @@ def build(context: ReportContext) -> Markup:
             pieces.append((shown, anchors[shown.command], new))
         return pieces
 
-    return page("links.html", chains=context.chains, evidence=evidence)
+    more = [context.command("chain", "--req", c.req_id) for c in context.chains[MOST_CHAINS:]]
+    return page("links.html", chains=context.chains[:MOST_CHAINS], evidence=evidence, more=more)
 
 
 SECTION = Section("links", "The chain, link by link", 30, build)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from postmortem.chain.model import Chain, Verdict
 from postmortem.chain.scan import Cluster, clusters
 from postmortem.render.section import ReportContext, Section, page
+from postmortem.render.sections.links import MOST_CHAINS
 from postmortem.render.words import place_text, plain_kind
 
 
@@ -28,6 +29,7 @@ def build(context: ReportContext) -> Markup:
         requests=0 if requests is None else requests.height,
         touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
         causes=causes.most_common(),
+        shown=MOST_CHAINS,
         scan=context.command("scan"),
     )
 
