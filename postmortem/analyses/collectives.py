@@ -15,10 +15,16 @@ from postmortem.analyses.stats.median_mad import NORMAL_CONSISTENCY, mad, median
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Ends = dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]]  # by source: which events or moments, and when
+
+HEADS = 4  # clocks tried in turn for one that runs evenly: three nodes out of an island do not all step in one capture
 EVENT = ["replica", "comm", "seq", "op"]
 CALLS = pl.Schema({
     "source_id": pl.Int32, "replica": pl.String, "rank": pl.Int32, "comm": pl.String, "seq": pl.Int64, "op": pl.String,
     "bytes": pl.Int64, "start_ns": pl.Int64, "end_ns": pl.Int64, "way": pl.String,
+})  # fmt: skip
+LAPS = pl.Schema({
+    "source_id": pl.Int32, "start_ns": pl.Int64, "record_id": pl.Int32, "told_ns": pl.Int64, "own": pl.Boolean,
 })  # fmt: skip
 FITS = pl.Schema({
     "source_id": pl.Int32, "from_ns": pl.Int64, "at_ns": pl.Int64, "offset_ns": pl.Int64, "drift_ppm": pl.Float64,
@@ -76,47 +82,70 @@ def clocks(calls: pl.DataFrame, laps: pl.DataFrame) -> pl.DataFrame:
     """One row a source and stretch in which its clock ran evenly (columns FITS).
 
     From the ends of collectives that sources share: all ranks leave together. Each replica's sources are
-    held against the one with most calls (through others, where they share none with it); the bundle's
-    clock is then the median of theirs. A source that shares no collective is held against the s records,
-    by the iterations (``laps``: source_id, start_ns, told_ns) that both have.
+    held against the one with most calls (through others, where they share none with it). The bundle's clock
+    is that of the s records, where they tell of iterations that these sources have too (``laps``: LAPS); else
+    the median of theirs. A source that shares no collective is held against the s records alone.
     """
     rows: list[dict[str, object]] = []
-    placed: set[int] = set()
-    matched = calls.drop_nulls("seq")
-    for _, part in matched.group_by("replica", maintain_order=True):
-        fits = _of_replica(part)
-        placed.update(fits)
-        rows += [
-            row
-            for source, segments in sorted(fits.items())
-            for row in _rows(source, segments, "the common end of {} collectives")
-        ]
-    for (source,), part in laps.sort("source_id", "start_ns").group_by("source_id", maintain_order=True):
-        if source in placed:
+    fits: dict[int, list[Segment]] = {}
+    own = (
+        laps.filter(pl.col("own"))
+        .group_by("source_id", "start_ns")
+        .agg(pl.col("told_ns").min())
+        .sort("source_id", "start_ns")
+    )
+    told = {
+        int(str(source)): (part["start_ns"].to_numpy(), part["told_ns"].to_numpy())
+        for (source,), part in own.group_by("source_id", maintain_order=True)
+    }
+    for _, part in calls.drop_nulls("seq").group_by("replica", maintain_order=True):
+        for source, segments in sorted(_of_replica(part, told).items()):
+            fits[source] = [s for s, _, _ in segments]
+            rows += _rows(source, segments)
+    for source, (t, when) in told.items():
+        if source in fits:
             continue
-        t = part["start_ns"].to_numpy()
-        segments = fit_clock(t, part["told_ns"].to_numpy() - t)
+        even = fit_clock(t, when - t)
         # Fewer events than a median needs show no spread of their own.
-        if part.height >= SHORTEST:
-            rows += _rows(
-                int(str(source)), [(s, s.spread_ns + s.slack_ns) for s in segments], "{} iterations of the s records"
-            )
-    return pl.DataFrame(rows, schema=FITS)
+        if t.size >= SHORTEST:
+            fits[source] = even
+            known = [(s, s.spread_ns + s.slack_ns, f"{s.events} iterations of the s records") for s in even]
+            rows += _rows(source, known)
+    return pl.DataFrame(rows + _of_records(laps, fits), schema=FITS)
 
 
-def _rows(source: int, segments: list[tuple[Segment, float]], shared: str) -> list[dict[str, object]]:
+def _of_records(laps: pl.DataFrame, fits: dict[int, list[Segment]]) -> list[dict[str, object]]:
+    """Rows of the s records' sources: they keep their times, and are as sure as iterations begin alike elsewhere."""
+    rows = []
+    for (record,), part in laps.sort("record_id", "told_ns").group_by("record_id", maintain_order=True):
+        apart = [
+            each["told_ns"].to_numpy() - apply(fits[int(str(source))], each["start_ns"].to_numpy())
+            for (source,), each in part.group_by("source_id", maintain_order=True)
+            if source in fits
+        ]
+        d = np.concatenate(apart).astype(np.float64) if apart else np.empty(0)
+        if d.size < SHORTEST:
+            continue
+        first, last = int(part["told_ns"][0]), int(part["told_ns"][-1])
+        even = Segment(first, (first + last) // 2, 0.0, None, _spread(d), 0.0, d.size)
+        said = f"{d.size} iterations that other sources have"
+        rows += _rows(int(str(record)), [(even, abs(median(d)) + even.spread_ns, said)])
+    return rows
+
+
+def _rows(source: int, segments: list[tuple[Segment, float, str]]) -> list[dict[str, object]]:
     return [
         {
             "source_id": source, "from_ns": s.from_ns, "at_ns": s.at_ns, "offset_ns": round(s.offset_ns),
             "drift_ppm": None if s.drift is None else s.drift * 1e6, "uncertainty_ns": int(np.ceil(unsure)),
-            "events": s.events, "stepped_ns": round(s.stepped_ns), "shared": shared.format(s.events),
+            "events": s.events, "stepped_ns": round(s.stepped_ns), "shared": shared,
         }
-        for s, unsure in segments
+        for s, unsure, shared in segments
     ]  # fmt: skip
 
 
-def _of_replica(calls: pl.DataFrame) -> dict[int, list[tuple[Segment, float]]]:
-    """Each source's stretches and their uncertainty, of the sources that share collectives."""
+def _of_replica(calls: pl.DataFrame, told: Ends) -> dict[int, list[tuple[Segment, float, str]]]:
+    """Each source's stretches, their uncertainty and what they are known by, of the sources that share collectives."""
     events = calls.with_columns(event=pl.struct(EVENT).rank("dense").cast(pl.Int64)).sort("end_ns")
     # Several ranks of one source share its clock: the first of them speaks for it.
     events = events.unique(["event", "source_id"], keep="first", maintain_order=True)
@@ -132,41 +161,83 @@ def _of_replica(calls: pl.DataFrame) -> dict[int, list[tuple[Segment, float]]]:
         int(source): (part["event"].to_numpy(), part["end_ns"].to_numpy())
         for (source,), part in events.group_by("source_id", maintain_order=True)
     }
-    order = sorted(each, key=lambda s: (-each[s][0].size, s))
-    fits: dict[int, list[Segment]] = {}
+    found: dict[int, list[tuple[Segment, float, str]]] = {}
+    islands = _islands(each, 1 + max(int(e.max()) for e, _ in each.values()))
+    for fits in islands:
+        inside = {source: each[source] for source in fits}
+        for source, segments in _with_spread(events, inside, _on_the_bundle_clock(fits, inside, told)).items():
+            only = f", with {len(fits) - 1} of {len(each) - 1} other sources" if len(islands) > 1 else ""
+            found[source] = [(s, unsure, f"the common end of {s.events} collectives{only}") for s, unsure in segments]
+    return found
+
+
+def _islands(each: Ends, events: int) -> list[dict[int, list[Segment]]]:
+    """Sources that share collectives, directly or through others, each held against the island's largest.
+
+    A step that most of an island's clocks seem to make is made by the one that they are held against:
+    the next largest then takes its place. Of two clocks nothing tells which one stepped.
+    """
+    islands = _held(each, events, sorted(each, key=lambda s: (-each[s][0].size, s)))
+    for number, island in enumerate(islands):
+        best, order = island, list(island)
+        for head in order[1:HEADS]:
+            if _steps(best) <= len(best) / 2:
+                break
+            inside = {source: each[source] for source in order}
+            (other,) = _held(inside, events, [head, *(s for s in order if s != head)])
+            best = min(best, other, key=_steps)
+        islands[number] = best
+    return islands
+
+
+def _steps(island: dict[int, list[Segment]]) -> int:
+    """How many clocks of an island stepped."""
+    return sum(len(segments) > 1 for segments in island.values())
+
+
+def _held(each: Ends, events: int, order: list[int]) -> list[dict[int, list[Segment]]]:
+    """Islands, the sources of each held against its first in ``order``, or against the one placed before that they
+    share most with."""
+    islands: list[dict[int, list[Segment]]] = []
     aligned: dict[int, NDArray[np.int64]] = {}
-    while len(fits) < len(each):
-        best = (
-            max(
-                (
-                    (np.intersect1d(each[s][0], each[p][0]).size, -order.index(s), s, p)
-                    for s in each
-                    if s not in fits
-                    for p in fits
-                ),
-                default=(0, 0, order[0], -1),
-            )
-            if fits
-            else (0, 0, order[0], -1)
-        )
-        shared, _, source, by = best
-        if shared == 0:  # the first, or one that shares nothing with those so far: the head of another island
-            source = next(s for s in order if s not in fits)
-            t = each[source][1]
-            fits[source] = [Segment(int(t[0]), int((t[0] + t[-1]) // 2), 0.0, None, 0.0, 0.0, t.size)]
+    place = {source: n for n, source in enumerate(order)}
+    best: dict[int, tuple[int, int]] = dict.fromkeys(order, (0, -1))  # most events shared, and with which
+    position = np.full(events, -1)
+    while best:
+        source = max(best, key=lambda s: (best[s][0], -place[s]))
+        shared, by = best.pop(source)
+        which, t = each[source]
+        if shared == 0:  # it shares nothing with those so far
+            islands.append({source: [Segment(int(t[0]), int((t[0] + t[-1]) // 2), 0.0, None, 0.0, 0.0, t.size)]})
         else:
-            _, ours, theirs = np.intersect1d(each[source][0], each[by][0], return_indices=True)
-            ours_sorted = np.argsort(each[source][1][ours], kind="stable")
-            t = each[source][1][ours][ours_sorted]
-            fits[source] = fit_clock(t, aligned[by][theirs][ours_sorted] - t)
-        aligned[source] = apply(fits[source], each[source][1])
+            position[each[by][0]] = np.arange(each[by][0].size)
+            theirs = position[which]
+            both = theirs >= 0
+            islands[-1][source] = fit_clock(t[both], aligned[by][theirs[both]] - t[both])
+            position[:] = -1
+        aligned[source] = apply(islands[-1][source], t)
+        position[which] = 0
+        for other in best:
+            together = int((position[each[other][0]] >= 0).sum())
+            if together > best[other][0]:
+                best[other] = (together, source)
+        position[:] = -1
+    return islands
+
+
+def _on_the_bundle_clock(fits: dict[int, list[Segment]], each: Ends, told: Ends) -> dict[int, list[Segment]]:
+    """The same stretches against the bundle's clock."""
     level = median(np.array([_at_middle(s) for s in fits.values()]))
     pace = median(np.array([np.median([s.drift or 0.0 for s in f]) for f in fits.values()]))
     middle = int(np.median(np.concatenate([t for _, t in each.values()])))
     moved = {
         source: [s.less(level + pace * (s.at_ns - middle), pace) for s in segments] for source, segments in fits.items()
     }
-    return _with_spread(events, each, moved)
+    apart = [told[s][1] - apply(moved[s], told[s][0]) for s in sorted(moved) if s in told]
+    if not apart or sum(a.size for a in apart) < SHORTEST:
+        return moved
+    behind = median(np.concatenate(apart).astype(np.float64))
+    return {source: [s.less(-behind, 0.0) for s in segments] for source, segments in moved.items()}
 
 
 def _at_middle(segments: list[Segment]) -> float:
@@ -175,7 +246,7 @@ def _at_middle(segments: list[Segment]) -> float:
 
 
 def _with_spread(
-    events: pl.DataFrame, each: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]], fits: dict[int, list[Segment]]
+    events: pl.DataFrame, each: Ends, fits: dict[int, list[Segment]]
 ) -> dict[int, list[tuple[Segment, float]]]:
     """How far a source's aligned ends lie from their collectives' common (median) end: 95 % within the uncertainty."""
     long = pl.concat(

@@ -40,7 +40,7 @@ def derive(con: duckdb.DuckDBPyConnection) -> None:
         if view(name).kept:
             make(name)
     for name in made:
-        run(con, f"DROP VIEW temp.{name}")
+        run(con, f"DROP {view(name).kind} temp.{name}")
 
 
 def kept(con: duckdb.DuckDBPyConnection) -> set[str]:

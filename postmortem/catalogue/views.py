@@ -10,7 +10,7 @@ from pathlib import Path
 
 from postmortem.base.errors import QueryError
 
-_VIEW = re.compile(r"^CREATE VIEW (\w+) AS$", re.M)
+_VIEW = re.compile(r"^CREATE (VIEW|MACRO) (\w+)(?: AS$|\()", re.M)
 
 
 @cache
@@ -22,9 +22,12 @@ def queries_folder() -> Path:
 
 @dataclass(frozen=True)
 class View:
-    """``uses`` names the views that it builds on; ``kept``: it is worked out once, when a bundle is read."""
+    """``kind``: VIEW, or MACRO (a function of SQL). ``uses`` names those that it builds on; ``kept``: it is worked out
+    once, when a bundle is read.
+    """
 
     name: str
+    kind: str
     uses: tuple[str, ...]
     kept: bool
     statement: str
@@ -44,9 +47,10 @@ def view(name: str) -> View:
         raise QueryError(f"_shared/{name}", "is used but does not exist")
     text = path.read_text("utf-8")
     match = _VIEW.search(text)
-    if not match or match[1] != name:
-        raise QueryError(f"_shared/{name}", f"wants 'CREATE VIEW {name} AS' on a line of its own")
+    if not match or match[2] != name:
+        raise QueryError(f"_shared/{name}", f"wants 'CREATE VIEW {name} AS' on a line, or CREATE MACRO {name}(")
     lines = re.findall(r"^-- uses: (.+)$", text, re.M)
     uses = tuple(u.strip().removeprefix("_shared/") for line in lines for u in line.split(","))
     kept = re.search(r"^-- kept: \S", text, re.M) is not None
-    return View(name, uses, kept, text.replace(match[0], f"CREATE OR REPLACE TEMP VIEW {name} AS", 1))
+    temporary = match[0].replace("CREATE", "CREATE OR REPLACE TEMP", 1)
+    return View(name, match[1], uses, kept, text.replace(match[0], temporary, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from postmortem.base.rooms import RoomError
 
-SCHEMA_VERSION = 2  # 1: first; 2: collective_calls and clock_fits
+SCHEMA_VERSION = 3  # 1: first; 2: collective_calls and clock_fits; 3: fits of the s records
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -1,10 +1,16 @@
--- uses: _shared/nvtx_utc, _shared/rank_states
--- One row an iteration that an NVTX range and an s record both have: when either says that it began.
--- Of a source without a rank the engine's own record is taken.
+-- uses: _shared/nvtx_utc
+-- One row an iteration that an NVTX range and an s record's source both have: when either says that it began.
+-- own: the record is that rank's, or the engine's where the replica's ranks made none.
 CREATE VIEW lap_records AS
-SELECT n.source_id, n.replica, n.start_ns, min(r.ts_ns) AS told_ns
+WITH told AS (
+    SELECT source_id, replica, rank, iteration, min(ts_ns) AS told_ns
+    FROM s_records
+    WHERE ts_ns IS NOT NULL AND iteration IS NOT NULL AND replica IS NOT NULL
+    GROUP BY source_id, replica, rank, iteration
+)
+SELECT n.source_id, n.start_ns, r.source_id AS record_id, r.told_ns,
+       r.rank IS NOT NULL OR r.replica NOT IN (SELECT replica FROM told WHERE rank IS NOT NULL) AS own
 FROM nvtx_utc AS n
-JOIN rank_states AS r ON r.replica = n.replica AND r.iteration = TRY_CAST(n.keys->>'$.n' AS BIGINT)
-                         AND (r.rank IS NULL OR r.rank = n.rank)
-WHERE n.kind = 'iteration' AND r.ts_ns IS NOT NULL
-GROUP BY n.source_id, n.replica, n.start_ns
+JOIN told AS r ON r.replica = n.replica AND r.iteration = TRY_CAST(n.keys->>'$.n' AS BIGINT)
+                  AND (r.rank IS NULL OR r.rank = n.rank)
+WHERE n.kind = 'iteration'

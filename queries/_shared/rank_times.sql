@@ -1,86 +1,89 @@
--- uses: _shared/nvtx_aligned, _shared/collective_arrivals, _shared/lap_kernels, _shared/rank_states
--- One row a replica, rank and iteration: how its time was spent, ns. Best first: from the kernels launched in
--- its NVTX iteration range (from the first's start to the last's end; compute where any kernel but NCCL's runs,
+-- uses: _shared/nvtx_aligned, _shared/collective_arrivals, _shared/lap_work, _shared/rank_states, _shared/clock_segments
+-- One row a replica, rank and iteration: how its time was spent, ns. Best first: from the GPU work launched in its
+-- NVTX iteration range (from the first's start to the last's end; compute where anything but NCCL's kernels runs,
 -- else comm where a collective transfers, else sync where it waits for the last rank, else idle); from NVTX
 -- ranges (iteration and collective; what is no collective is compute); from the s records' comm_ms and sync_ms.
+-- unsure_ns is how sure the clock is that start and end are told by: NULL where nothing tells.
 -- kept: every chain asks for it, and it sweeps over all kernels
 CREATE VIEW rank_times AS
-WITH spans AS (
-    SELECT source_id, replica, rank, iteration, min(start_ns) AS start_ns, max(end_ns) AS end_ns
-    FROM lap_kernels
+WITH laps AS (
+    SELECT source_id, replica, rank, iteration, min(start_ns) AS start_ns, max(end_ns) AS end_ns, 'kernels' AS source
+    FROM lap_work
     GROUP BY source_id, replica, rank, iteration
-), together AS (
-    SELECT * FROM collective_arrivals WHERE ranks > 1
-), calls AS (
-    SELECT s.source_id, s.iteration, s.start_ns AS from_ns, s.end_ns AS to_ns, a.arrival_ns, a.leave_ns,
-           a.arrival_ns + a.wait_ns AS met_ns
-    FROM together AS a
-    ASOF JOIN spans AS s ON s.source_id = a.source_id AND s.rank = a.rank AND a.arrival_ns >= s.start_ns
-    WHERE a.arrival_ns <= s.end_ns
-), alone AS (
-    SELECT * FROM lap_kernels AS k
-    WHERE k.nccl AND NOT EXISTS (FROM together AS a WHERE a.source_id = k.source_id AND a.arrival_ns = k.start_ns)
-), pieces AS (
-    SELECT source_id, iteration, 1 AS level, start_ns, end_ns FROM lap_kernels WHERE NOT nccl
+), ranges AS (
+    SELECT source_id, replica, rank, TRY_CAST(keys->>'$.n' AS BIGINT) AS iteration, start_ns, end_ns, 'NVTX ranges' AS source
+    FROM nvtx_aligned AS n
+    WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL AND TRY_CAST(keys->>'$.n' AS BIGINT) IS NOT NULL
+      AND NOT EXISTS (FROM laps AS l WHERE l.replica IS NOT DISTINCT FROM n.replica AND l.rank = n.rank)
+      AND EXISTS (FROM collective_arrivals AS a WHERE a.ranks > 1 AND a.source_id = n.source_id)
+    QUALIFY row_number() OVER (PARTITION BY source_id, keys->>'$.n' ORDER BY start_ns) = 1
+), spans AS (
+    FROM laps UNION ALL BY NAME FROM ranges
+), parts AS (
+    -- a collective is its launching iteration's where its kernel is known, else that in which it was called
+    SELECT w.source_id, w.iteration, a.arrival_ns, a.arrival_ns + a.wait_ns AS met_ns, a.arrival_ns + a.duration_ns AS left_ns
+    FROM collective_arrivals AS a
+    JOIN lap_work AS w ON w.source_id = a.source_id AND w.start_ns = a.arrival_ns AND w.nccl
+    WHERE a.ranks > 1
     UNION ALL
-    SELECT source_id, iteration, 2, met_ns, least(leave_ns, to_ns) FROM calls
+    SELECT s.source_id, s.iteration, a.arrival_ns, least(a.arrival_ns + a.wait_ns, s.end_ns),
+           least(a.arrival_ns + a.duration_ns, s.end_ns)
+    FROM collective_arrivals AS a
+    ASOF JOIN spans AS s ON s.source_id = a.source_id AND s.rank = a.rank AND a.arrival_ns >= s.start_ns
+    WHERE a.ranks > 1 AND NOT starts_with(a.way, 'NCCL kernels') AND a.arrival_ns < s.end_ns
+), alone AS (
+    SELECT * FROM lap_work AS w
+    WHERE w.nccl AND NOT EXISTS (
+        FROM collective_arrivals AS a WHERE a.ranks > 1 AND a.source_id = w.source_id AND a.arrival_ns = w.start_ns)
+), pieces AS (
+    SELECT source_id, iteration, 1 AS level, start_ns, end_ns FROM lap_work WHERE NOT nccl
+    UNION ALL
+    SELECT source_id, iteration, 2, met_ns, left_ns FROM parts
     UNION ALL
     SELECT source_id, iteration, 2, start_ns, end_ns FROM alone
     UNION ALL
-    SELECT source_id, iteration, 3, arrival_ns, least(met_ns, to_ns) FROM calls
+    SELECT source_id, iteration, 3, arrival_ns, met_ns FROM parts
 ), swept AS (
     -- what a piece adds to the union of those that began before it; each level holds those below
-    SELECT p.source_id, p.iteration, l.level, p.end_ns,
-           greatest(p.start_ns, coalesce(max(p.end_ns) OVER (
+    SELECT p.source_id, p.iteration, l.level,
+           greatest(0, p.end_ns - greatest(p.start_ns, coalesce(max(p.end_ns) OVER (
                PARTITION BY p.source_id, p.iteration, l.level ORDER BY p.start_ns, p.end_ns
-               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), p.start_ns)) AS from_ns
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), p.start_ns))) AS more_ns
     FROM pieces AS p
     JOIN (VALUES (1), (2), (3)) AS l (level) ON l.level >= p.level
 ), busy AS (
-    SELECT source_id, iteration,
-           coalesce(sum(greatest(0, end_ns - from_ns)) FILTER (WHERE level = 1), 0) AS compute_ns,
-           coalesce(sum(greatest(0, end_ns - from_ns)) FILTER (WHERE level = 2), 0) AS second_ns,
-           coalesce(sum(greatest(0, end_ns - from_ns)) FILTER (WHERE level = 3), 0) AS third_ns
+    SELECT source_id, iteration, coalesce(sum(more_ns) FILTER (WHERE level = 1), 0) AS first_ns,
+           coalesce(sum(more_ns) FILTER (WHERE level = 2), 0) AS second_ns, sum(more_ns) FILTER (WHERE level = 3) AS third_ns
     FROM swept
     GROUP BY source_id, iteration
-), by_kernels AS (
-    SELECT s.replica, s.rank, s.iteration, s.start_ns, s.end_ns, CAST(b.compute_ns AS BIGINT) AS compute_ns,
-           CAST(b.second_ns - b.compute_ns AS BIGINT) AS comm_ns, CAST(b.third_ns - b.second_ns AS BIGINT) AS sync_ns,
-           CAST(s.end_ns - s.start_ns - b.third_ns AS BIGINT) AS idle_ns, 'kernels' AS source
+), shared_out AS (
+    SELECT s.*, coalesce(b.first_ns, 0) AS first_ns, coalesce(b.second_ns, 0) AS second_ns, coalesce(b.third_ns, 0) AS third_ns,
+           s.end_ns - s.start_ns - coalesce(b.third_ns, 0) AS rest_ns
     FROM spans AS s
-    JOIN busy AS b ON b.source_id = s.source_id AND b.iteration = s.iteration
-), aligned AS (
-    SELECT source_id, replica, rank, TRY_CAST(keys->>'$.n' AS BIGINT) AS iteration, start_ns, end_ns
-    FROM nvtx_aligned
-    WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL AND TRY_CAST(keys->>'$.n' AS BIGINT) IS NOT NULL
-), inside AS (
-    SELECT l.source_id, l.iteration, sum(a.duration_ns) AS duration_ns, sum(a.wait_ns) AS wait_ns
-    FROM together AS a
-    ASOF JOIN aligned AS l ON a.source_id = l.source_id AND a.arrival_ns >= l.start_ns
-    WHERE a.leave_ns <= l.end_ns
-    GROUP BY l.source_id, l.iteration
-), by_ranges AS (
-    SELECT l.replica, l.rank, l.iteration, l.start_ns, l.end_ns,
-           CAST(l.end_ns - l.start_ns - i.duration_ns AS BIGINT) AS compute_ns,
-           CAST(i.duration_ns - i.wait_ns AS BIGINT) AS comm_ns, CAST(i.wait_ns AS BIGINT) AS sync_ns,
-           CAST(0 AS BIGINT) AS idle_ns, 'NVTX ranges' AS source
-    FROM aligned AS l
-    JOIN inside AS i ON i.source_id = l.source_id AND i.iteration = l.iteration
-    ANTI JOIN (SELECT DISTINCT replica, rank FROM by_kernels) AS k ON k.replica IS NOT DISTINCT FROM l.replica AND k.rank = l.rank
+    LEFT JOIN busy AS b ON b.source_id = s.source_id AND b.iteration = s.iteration
 ), traced AS (
-    SELECT * FROM by_kernels
-    UNION ALL BY NAME
-    SELECT * FROM by_ranges
+    SELECT o.replica, o.rank, o.iteration, o.start_ns, o.end_ns,
+           CAST(first_ns + CASE WHEN source = 'kernels' THEN 0 ELSE rest_ns END AS BIGINT) AS compute_ns,
+           CAST(second_ns - first_ns AS BIGINT) AS comm_ns, CAST(third_ns - second_ns AS BIGINT) AS sync_ns,
+           CAST(CASE WHEN source = 'kernels' THEN rest_ns ELSE 0 END AS BIGINT) AS idle_ns, source, o.source_id, f.uncertainty_ns AS unsure_ns
+    FROM shared_out AS o
+    ASOF LEFT JOIN clock_segments AS f ON f.source_id = o.source_id AND o.start_ns >= f.from_ns
+), recorded AS (
+    SELECT s.replica, s.rank, max(f.uncertainty_ns) AS unsure_ns
+    FROM clock_segments AS f
+    JOIN (SELECT DISTINCT source_id, replica, rank FROM s_records) AS s USING (source_id)
+    GROUP BY s.replica, s.rank
 ), told AS (
-    SELECT replica, rank, iteration, ts_ns AS start_ns, CAST(ts_ns + round(gpu_ms * 1e6) AS BIGINT) AS end_ns,
+    SELECT t.replica, t.rank, iteration, ts_ns AS start_ns, CAST(ts_ns + round(gpu_ms * 1e6) AS BIGINT) AS end_ns,
            CAST(round((coalesce(comm_ms, 0) - coalesce(sync_ms, 0)) * 1e6) AS BIGINT) AS comm_ns,
-           CAST(round(coalesce(sync_ms, 0) * 1e6) AS BIGINT) AS sync_ns, CAST(0 AS BIGINT) AS idle_ns, 's records' AS source
-    FROM rank_states
-    WHERE rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
+           CAST(round(coalesce(sync_ms, 0) * 1e6) AS BIGINT) AS sync_ns, CAST(0 AS BIGINT) AS idle_ns, 's records' AS source,
+           CAST(NULL AS INTEGER) AS source_id, r.unsure_ns
+    FROM rank_states AS t
+    LEFT JOIN recorded AS r ON r.replica = t.replica AND r.rank = t.rank
+    WHERE t.rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
 )
-SELECT replica, rank, iteration, start_ns, end_ns, compute_ns, comm_ns, sync_ns, idle_ns, source
 FROM traced
-UNION ALL
-SELECT told.replica, told.rank, iteration, start_ns, end_ns, end_ns - start_ns - comm_ns - sync_ns, comm_ns, sync_ns, idle_ns, source
+UNION ALL BY NAME
+SELECT *, end_ns - start_ns - comm_ns - sync_ns AS compute_ns
 FROM told
 ANTI JOIN (SELECT DISTINCT replica, rank FROM traced) AS t ON t.replica = told.replica AND t.rank = told.rank

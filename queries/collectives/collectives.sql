@@ -17,7 +17,7 @@
 -- column: straggler_rank INTEGER - — rank that arrived last
 -- column: source VARCHAR - — where the times come from
 -- needs: collective_calls(seq, rank, start_ns, end_ns)
--- uses: _shared/collective_arrivals
+-- uses: _shared/collective_arrivals, _shared/is_before
 WITH ranked AS (
     SELECT *, row_number() OVER (PARTITION BY replica, comm, seq, op ORDER BY arrival_ns DESC, rank) AS place
     FROM collective_arrivals
@@ -26,14 +26,15 @@ WITH ranked AS (
     SELECT replica, comm, seq, op, max(bytes) AS bytes, count(*) AS ranks, min(arrival_ns) AS first_arrival_ns,
            max(arrival_ns) AS last_arrival_ns, max(leave_ns) AS end_ns, max(wait_ns) AS wait_ns,
            min(transfer_ns) AS transfer_ns, any_value(rank) FILTER (WHERE place = 1) AS last_rank,
-           max(arrival_ns) - max(arrival_ns) FILTER (WHERE place = 2) AS ahead_ns,
-           sum(uncertainty_ns) FILTER (WHERE place <= 2) AS joint_ns, max(clocks) AS clocks, any_value(way) AS way
+           max(arrival_ns) FILTER (WHERE place = 2) AS second_ns, any_value(way) AS way,
+           -- ranks of one source share its clock, as far as they leave together
+           CASE WHEN max(clocks) = 1 THEN max(leave_ns) - min(leave_ns)
+                ELSE sum(uncertainty_ns) FILTER (WHERE place <= 2) END AS joint_ns
     FROM ranked
     GROUP BY replica, comm, seq, op
 )
--- "before" means earlier by more than the joint uncertainty; ranks of one source share its clock
 SELECT replica, comm, seq, op, bytes, ranks, first_arrival_ns, last_arrival_ns, end_ns, wait_ns, transfer_ns,
-       CASE WHEN ahead_ns > CASE WHEN clocks = 1 THEN 0 ELSE joint_ns END THEN last_rank END AS straggler_rank,
+       CASE WHEN is_before(second_ns, last_arrival_ns, joint_ns) THEN last_rank END AS straggler_rank,
        way AS source
 FROM matched
 ORDER BY replica, comm, seq, op

@@ -12,23 +12,11 @@
 -- column: names BIGINT - — kernel names that ran
 -- needs: kernels(start_ns, end_ns)
 -- needs: sources(rank)
--- uses: _shared/rank_times, _shared/clock_segments
-WITH timed AS (
-    SELECT s.source_id, s.replica, s.rank, k.demangled_name AS name, k.end_ns - k.start_ns AS duration_ns,
-           k.start_ns + c.origin_ns + c.offset_ns AS own_ns
-    FROM kernels AS k
-    JOIN sources AS s USING (source_id)
-    JOIN clocks AS c USING (source_id)
-    WHERE s.rank IS NOT NULL AND c.origin_ns IS NOT NULL AND NOT starts_with(lower(k.demangled_name), 'nccl')
-), aligned AS (
-    SELECT t.*, own_ns + coalesce(f.offset_ns + CAST(round(f.drift * (own_ns - f.at_ns)) AS BIGINT), 0) AS at_ns
-    FROM timed AS t
-    ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
-), placed AS (
-    SELECT t.replica, t.rank, t.name, t.duration_ns, l.iteration
-    FROM aligned AS t
-    ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.at_ns >= l.start_ns
-    WHERE t.at_ns <= l.end_ns
+-- uses: _shared/placed_work
+WITH placed AS (
+    SELECT replica, rank, name, end_ns - start_ns AS duration_ns, iteration
+    FROM placed_work
+    WHERE work = 'kernel' AND NOT nccl
 ), usual AS (
     SELECT replica, rank, name, median(duration_ns) AS duration_ns
     FROM placed

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from postmortem.analyses.clocks import fit_clock
-from postmortem.analyses.collectives import CALLS, apply, clocks, match
+from postmortem.analyses.collectives import CALLS, LAPS, apply, clocks, match
 from postmortem.analyses.matching import coincidence, number_calls
 
 EPOCH = 1_793_000_000_000_000_000
@@ -115,7 +115,7 @@ def test_the_true_offset_lies_within_the_interval(numbered: bool) -> None:
             )
             wrong += groups.filter(pl.col("true") > 1).height
             matched += groups.height
-        fits = clocks(calls, pl.DataFrame(schema={"source_id": pl.Int32, "start_ns": pl.Int64, "told_ns": pl.Int64}))
+        fits = clocks(calls, pl.DataFrame(schema=LAPS))
         assert fits["source_id"].to_list() == list(range(RANKS))
         middle = EPOCH + int(np.median(np.concatenate(times)) - EPOCH)
         told = fits["offset_ns"] + (fits["drift_ppm"].fill_null(0.0) * 1e-6 * (middle - fits["at_ns"]))
@@ -135,9 +135,7 @@ def test_nothing_in_common_is_said() -> None:
     _, _, times, _ = recording(7)
     calls = match(calls_of([times[0], times[1] + 3_600_000_000_000], None))
     assert calls["seq"].drop_nulls().is_empty() or calls.drop_nulls("seq")["comm"].n_unique() == 2
-    assert clocks(
-        calls, pl.DataFrame(schema={"source_id": pl.Int32, "start_ns": pl.Int64, "told_ns": pl.Int64})
-    ).is_empty()
+    assert clocks(calls, pl.DataFrame(schema=LAPS)).is_empty()
 
 
 def test_evenly_spaced_calls_are_not_guessed_at() -> None:
@@ -161,14 +159,61 @@ def test_two_communicators() -> None:
         assert one.tolist() == other.tolist() == list(range(one.size))
 
 
-def test_a_record_of_an_iteration_ties_a_lonely_source() -> None:
-    """A rank alone is held against its s records: they began 1.5 ms after what its ranges say."""
-    start = EPOCH + np.arange(20) * 10_000_000
-    laps = pl.DataFrame(
-        {"source_id": pl.Series([3] * 20, dtype=pl.Int32), "start_ns": start, "told_ns": start + 1_500_000}
+@pytest.mark.parametrize("numbered", [True, False])
+def test_a_node_whose_clock_steps_is_named(numbered: bool) -> None:
+    """Rank 2's clock jumps by 8 ms after three fifths of 20 recordings: its fit says so, and no other rank's does."""
+    for seed in range(20):
+        _, _, times, which = recording(seed)
+        when = int(times[2][round(0.6 * times[2].size)])
+        times[2] = np.where(times[2] > when, times[2] + 8_000_000, times[2])
+        fits = clocks(match(calls_of(times, which if numbered else None)), pl.DataFrame(schema=LAPS))
+        stepped = fits.filter(pl.col("stepped_ns") != 0)
+        assert stepped["source_id"].to_list() == [2]
+        # what is added jumps the other way, within what jitter and a doubled call make of the place
+        assert stepped["stepped_ns"].item() == pytest.approx(-8_000_000, abs=50_000)
+        assert stepped["from_ns"].item() == pytest.approx(when, abs=100_000_000)
+
+
+def laps_of(source: int, start: NDArray[np.int64], record: int, told: NDArray[np.int64]) -> pl.DataFrame:
+    """Iterations that a source's ranges and a record's source both have."""
+    return pl.DataFrame(
+        {"source_id": source, "start_ns": start, "record_id": record, "told_ns": told, "own": True}, schema=LAPS
     )
-    (row,) = clocks(pl.DataFrame(schema=CALLS), laps).to_dicts()
-    assert (row["source_id"], row["offset_ns"], row["shared"]) == (3, 1_500_000, "20 iterations of the s records")
+
+
+def test_a_record_of_an_iteration_ties_a_lonely_source() -> None:
+    """A rank alone is held against its s records: they began 1.5 ms after what its ranges say; the records stay."""
+    start = EPOCH + np.arange(20) * 10_000_000
+    alone, record = clocks(pl.DataFrame(schema=CALLS), laps_of(3, start, 8, start + 1_500_000)).to_dicts()
+    assert (alone["source_id"], alone["offset_ns"], alone["shared"]) == (3, 1_500_000, "20 iterations of the s records")
+    assert (record["source_id"], record["offset_ns"], record["uncertainty_ns"]) == (8, 0, 0)
+    assert record["shared"] == "20 iterations that other sources have"
+
+
+def test_iterations_tie_collectives_to_the_records() -> None:
+    """Ranks 40 ms apart, tied by collectives; by one rank's iterations both land on the records' clock, within 1 µs."""
+    rng = np.random.default_rng(6)
+    ends = EPOCH + np.cumsum(rng.integers(1_000_000, 4_000_000, 300))
+    calls = match(calls_of([ends, ends + 40_000_000], [np.arange(300), np.arange(300)]))
+    start = ends[::10] + 40_000_000
+    told = ends[::10] - 7_000_000 + rng.integers(-1_000, 1_000, 30)
+    fits = {row["source_id"]: row for row in clocks(calls, laps_of(1, start, 9, told)).to_dicts()}
+    assert fits[0]["offset_ns"] == pytest.approx(-7_000_000, abs=1_000)
+    assert fits[1]["offset_ns"] - fits[0]["offset_ns"] == -40_000_000
+    # twice 1.4826 MADs of an even spread of ±1 µs: 0.5 µs in the middle
+    assert (fits[9]["offset_ns"], fits[9]["uncertainty_ns"]) == (0, pytest.approx(1_483, abs=400))
+
+
+def test_islands_are_said() -> None:
+    """Two pairs of ranks without a collective in common: each pair is aligned, and the fits say with how many."""
+    rng = np.random.default_rng(13)
+    tp = [np.cumsum(rng.integers(1_000_000, 4_000_000, 300)) + EPOCH for _ in range(2)]
+    times = [tp[0], tp[0] + 500, tp[1] + 90_000_000, tp[1] + 90_000_900]
+    numbers = np.arange(300)
+    calls = match(calls_of(times, [numbers, numbers, numbers + 1000, numbers + 1000]))
+    fits = clocks(calls, pl.DataFrame(schema=LAPS)).sort("source_id")
+    assert fits["shared"].unique().to_list() == ["the common end of 300 collectives, with 1 of 3 other sources"]
+    assert (fits["offset_ns"] - fits["offset_ns"].shift()).to_list()[1::2] == [-500, -900]
 
 
 def test_applying_a_fit_undoes_it() -> None:
