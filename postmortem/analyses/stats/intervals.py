@@ -69,3 +69,22 @@ def share_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[flo
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(shares, [tail, 1 - tail])
     return float(part.sum() / whole.sum()), float(low), float(high)
+
+
+def mean_effect(now: NDArray[np.float64], calm: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean of ``now`` less that of ``calm``: (difference, low, high), a 95 % percentile interval.
+
+    For counts that are mostly nothing: their median says nothing. NaN where either is empty.
+    """
+    if not now.size or not calm.size:
+        return float("nan"), float("nan"), float("nan")
+    rng = np.random.default_rng(SEED)
+    means = []
+    for values in (now, calm):
+        length = block_length(values.size)
+        starts = rng.integers(0, values.size - length + 1, size=(RESAMPLES, -(-values.size // length)))
+        run = np.concatenate([[0.0], np.cumsum(values)])
+        means.append((run[starts + length] - run[starts]).mean(axis=1) / length)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
+    return float(now.mean() - calm.mean()), float(low), float(high)
