@@ -1,0 +1,88 @@
+"""KV residency at one shape: metrics that drive the step's time, metrics that only differ between shapes, and none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import findings
+from tests.queries.test_every_query import store_with
+
+FINDING = findings()["kv_residency"]
+N = 120
+BATCH = np.repeat([8, 16, 24], N // 3)
+
+
+def ask(
+    hit: NDArray[np.float64], stalled: NDArray[np.float64], step_ms: NDArray[np.float64], rank: int = 0
+) -> list[dict[str, Any]]:
+    """The finding on one rank whose iterations have these metrics (%, share, ms), a sample each."""
+    starts = np.concatenate([[0], np.cumsum(np.round(step_ms * 1e6).astype(int))])
+    records = [
+        {
+            "line": i, "replica": "a", "rank": rank, "iteration": i, "ts_ns": int(starts[i]),
+            "gpu_ms": float(step_ms[i]), "comm_ms": 0.0, "sync_ms": 0.0, "batch_size": int(BATCH[i]),
+        }
+        for i in range(N)
+    ]  # fmt: skip
+    metrics = [
+        {
+            "source_id": 1,
+            "metric": m,
+            "kind": kind,
+            "reason": reason,
+            "t_ns": int(starts[i]) + 1000,
+            "value": float(value),
+        }
+        for i in range(N)
+        for m, kind, reason, value in (
+            ("l2", "l2_hit_rate", None, hit[i]),
+            ("s", "stall", "long_scoreboard", stalled[i]),
+            ("s", "stall", "barrier", 1 - stalled[i]),
+        )
+    ]
+    given = {
+        "sources": [{"source_id": 1, "path": "n", "replica": "a", "rank": rank}],
+        "clocks": [{"source_id": 1, "origin_ns": 0, "offset_ns": 0}],
+        "s_records": records,
+        "gpu_metrics": metrics,
+    }
+    return FINDING.run(Catalogue(store_with(given))).to_dicts()
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_misses_that_make_steps_longer(rank: int) -> None:
+    """Within each batch size, a lower hit rate stalls warps and lengthens the step, exactly in order: -1, -1 and 1."""
+    lost = np.random.default_rng(2).uniform(0, 1, N)
+    step = BATCH / 2 + lost
+    rows = ask(90 - 40 * lost, 0.2 + 0.5 * lost, step, rank)
+    assert [r["rho"] for r in rows] == pytest.approx([-1, -1, 1])
+    assert [(r["rank"], r["iterations"], r["shapes"]) for r in rows] == [(rank, N, 3)] * 3
+    assert all(r["p_value"] <= 0.01 for r in rows)
+    assert (rows[0]["explained"], rows[1]["explained"]) == (None, pytest.approx(1))
+    apart = np.concatenate([part - np.median(part) for part in np.split(step, 3)])
+    assert rows[1]["spread_ms"] == pytest.approx(np.median(np.abs(apart - np.median(apart))), abs=1e-5)
+
+
+def test_shapes_that_differ_are_no_residency() -> None:
+    """Larger batches hit less and take longer, and inside a batch size nothing goes together: nothing is explained."""
+    rng = np.random.default_rng(3)
+    rows = ask(
+        90 - BATCH + rng.normal(0, 1, N), 0.2 + BATCH / 50 + rng.normal(0, 0.01, N), BATCH / 2 + rng.uniform(0, 1, N)
+    )
+    assert all(r["low"] < 0 < r["high"] and r["p_value"] > 0.05 for r in rows)
+    assert rows[1]["explained_low"] == rows[2]["explained_low"] == 0.0
+
+
+def test_recordings_without_gpu_metrics(shipped: dict[str, Incident]) -> None:
+    """The shipped recordings are of CPUs: nothing is said, and what would say it is named."""
+    from postmortem.findings import absent
+
+    for incident in shipped.values():
+        assert incident.query("kv_residency").is_empty()
+        assert any("--gpu-metrics" in line for line in absent(incident.catalogue, "kv_residency"))

@@ -1,0 +1,63 @@
+"""Steps against the bytes of their KV cache: growth alone, a slowdown on top of it, and facts that are not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import absent, findings
+from tests.queries.test_every_query import store_with
+
+FINDING = findings()["slower_than_kv"]
+# A token takes 2 * 1 * 1 * 8 * 2 = 32 bytes; at 0.032 GB/s, 1000 tokens take 1 ms.
+FACTS = {"layers": "1", "kv_heads": "1", "head_dim": "8", "kv_bytes": "2", "tp": "1", "hbm_gbps": "0.032"}
+
+
+def ask(extra: dict[int, float], seed: int = 4, scale: float = 1.0) -> dict[str, Any]:
+    """300 steps of one sequence that starts anew every 50 steps: 5 ms, three floors, and ``extra`` ms."""
+    rng = np.random.default_rng(seed)
+    tokens = 200 + 40 * (np.arange(300) % 50)
+    rows = [
+        {
+            "line": i, "replica": "a", "req_id": "p", "step": i, "iteration": i, "batch_size": 1, "shape": f"q=1,k={k}",
+            "gpu_ms": scale * float(5 + 3 * k / 1000 + rng.normal(0, 0.1) + extra.get(i, 0.0)),
+        }
+        for i, k in enumerate(tokens.tolist())
+    ]  # fmt: skip
+    bundle = [{"key": f"deployment.{k}", "value": v} for k, v in FACTS.items()]
+    (row,) = FINDING.run(Catalogue(store_with({"s_records": rows, "bundle": bundle}))).to_dicts()
+    return row
+
+
+def test_growth_alone_is_explained() -> None:
+    """A cache that grows tenfold lengthens steps by 6 ms, and nothing is slower than its bytes."""
+    row = ask({})
+    assert row["rho_low"] > 0.9
+    assert row["first_iteration"] is None
+    assert (row["floor_ms"], row["memory_bound"]) == (pytest.approx(1.18), 0.0)
+
+
+def test_a_slowdown_on_top_of_growth() -> None:
+    """2 ms more from step 240 on are found there, in their size."""
+    row = ask(dict.fromkeys(range(240, 300), 2.0))
+    assert abs(row["first_iteration"] - 240) <= 5
+    assert row["beyond_low"] < 2.0 < row["beyond_high"]
+    assert row["p_value"] < 0.05
+
+
+def test_memory_bound() -> None:
+    """At a quarter of the time, the floor of long caches is over 60 % of the step: 1.2 + 0.7 floors of up to 2 ms."""
+    row = ask({}, scale=0.25)
+    assert row["memory_bound"] == pytest.approx(np.mean(0.6 * (1.25 + 0.75 * np.arange(200, 2200, 40) / 1000)
+                                                        <= np.arange(200, 2200, 40) / 1000), abs=0.03)  # fmt: skip
+
+
+def test_facts_that_are_not_known(shipped: dict[str, Incident]) -> None:
+    """The lab's bundles tell no memory bandwidth: nothing is said, and that fact alone is asked for."""
+    for incident in shipped.values():
+        assert incident.query("slower_than_kv").is_empty()
+        assert [line.split()[0] for line in absent(incident.catalogue, "slower_than_kv")] == ["hbm_gbps"]
