@@ -92,6 +92,8 @@ def test_kernels_streams_and_collectives(seed: int) -> None:
     assert shared
     rows = Catalogue(con).rows("rank_iterations")
     assert len(rows) == 8
+    gaps = Catalogue(con).rows("launch_gaps")
+    assert [g["gap_ns"] for g in gaps] == [row["idle_ns"] for row in rows]
     for row in rows:
         rank = row["rank"]
         own = [w for w in work[rank] if w[0] == row["iteration"]]
