@@ -33,7 +33,7 @@ def test_without_strata_it_is_spearmans() -> None:
     assert found is not None
     assert found.rho == pytest.approx(stats.spearmanr(a, b).statistic)
     assert found.low < found.rho < found.high
-    assert found.p_value == 0.001
+    assert found.p_value == pytest.approx(1 / 80, abs=0.01)  # of 80 turns, the one that leaves all in place
 
 
 def test_strata_by_hand() -> None:
