@@ -110,7 +110,7 @@ def test_ranks_and_their_replica(iterations: list[tuple[dict[str, Any], dict[str
     moves = catalogue.rows("regime_transitions")
     assert [(r["rank"], r["iteration"], r["regime_before"], r["regime"]) for r in moves] == changed
     assert all(r["worse"] == (SEVERITY.index(r["regime"]) > SEVERITY.index(r["regime_before"])) for r in moves)
-    hidden = catalogue.rows("regimes_without_pins")
+    hidden = catalogue.rows("regimes_underestimated")
     assert sum(r["iterations"] for r in hidden) == sum(s is not None and s[0] != s[1] for r in (0, 1) for s in said[r])
 
 

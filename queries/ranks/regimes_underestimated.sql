@@ -1,4 +1,4 @@
--- Where a regime function that knows neither pins nor the pool tells another regime than the one that does.
+-- Where a regime function that knows neither pins nor the pool underestimates the pressure.
 -- One row an unbroken stretch of iterations of a rank in which the article's first function (free memory, paging,
 -- isolation, queue) and its extended one disagree in one way: pressure that a monitor with the first would not have
 -- shown. rank NULL is the engine's own view, where no rank made records. It can't tell pins that nobody recorded.
@@ -8,7 +8,7 @@
 -- column: first_iteration BIGINT - — its first iteration
 -- column: last_iteration BIGINT - — its last
 -- column: iterations BIGINT iterations — recorded in it
--- column: without_pins VARCHAR - — regime by the first function
+-- column: plain_regime VARCHAR - — regime by the first function
 -- column: regime VARCHAR - — regime by the extended one
 -- column: pinned_mb DOUBLE MiB — most that both pins held together
 -- column: vram_free_mb DOUBLE MiB — least free memory before pins
@@ -24,10 +24,10 @@ WITH marked AS (
     FROM (SELECT *, pair IS DISTINCT FROM lag(pair) OVER (PARTITION BY replica, rank ORDER BY iteration) AS new FROM marked)
 )
 SELECT replica, rank, min(iteration) AS first_iteration, max(iteration) AS last_iteration, count(*) AS iterations,
-       any_value(plain_regime) AS without_pins, any_value(regime) AS regime,
+       any_value(plain_regime) AS plain_regime, any_value(regime) AS regime,
        max(isr_pinned_mb + ckpt_pinned_mb) AS pinned_mb, min(vram_free_mb) AS vram_free_mb,
        min(effective_free_mb) AS effective_free_mb
 FROM numbered
-WHERE plain_regime <> regime AND ($replica IS NULL OR replica = $replica)
+WHERE numbered.plain_regime <> numbered.regime AND ($replica IS NULL OR replica = $replica)
 GROUP BY replica, rank, span
 ORDER BY replica, rank NULLS FIRST, first_iteration
