@@ -61,3 +61,19 @@ def test_facts_that_are_not_known(shipped: dict[str, Incident]) -> None:
     for incident in shipped.values():
         assert incident.query("slower_than_kv").is_empty()
         assert [line.split()[0] for line in absent(incident.catalogue, "slower_than_kv")] == ["hbm_gbps"]
+
+
+@pytest.mark.slow
+def test_noise_is_seldom_a_slowdown() -> None:
+    """500 seeded runs in which steps only grow with their bytes: a rise at 0.05 in no more than one of twenty."""
+    from postmortem.analyses.stretch import LEVEL, stretch
+    from postmortem.findings.slower_than_kv import _beyond_bytes
+
+    found = 0
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        floor = (200 + 40 * (np.arange(150) % 50)) / 1000
+        rise = stretch(_beyond_bytes(5 + 3 * floor + rng.normal(0, 0.3, 150), floor))
+        found += rise is not None and rise.change.p_value <= LEVEL
+    assert found <= 500 * 0.05 + 4 * np.sqrt(500 * 0.05 * 0.95)
+    assert found > 0
