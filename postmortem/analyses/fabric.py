@@ -7,16 +7,24 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import polars as pl
 
+from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
-from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.intervals import LEVEL as CONFIDENCE
+from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
+from postmortem.analyses.stretch import at_one_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from postmortem.analyses.rank_times import RankTimes
+    from postmortem.catalogue.catalogue import Catalogue
+
 LEVEL = 0.05  # the customary level, of p-values corrected for the splits made
-PAIRS = 2_000  # messages held against each other for the line: two million pairs, a quarter of a second
-SEED = 20_260_103  # which messages, where there are more
+MESSAGES = 2_000  # looked at for a line, drawn at random where there are more: 999 resamples take a tenth of a second
+SEED = 20_260_103  # fixed: the same bundle gives the same interval
+SIZES = 16  # groups that different sizes are put into, equally full, where there are more of them
 
 
 @dataclass(frozen=True)
@@ -33,27 +41,68 @@ class Line:
 
 
 def alpha_beta(size: NDArray[np.int64], transfer_ns: NDArray[np.int64]) -> Line | None:
-    """The line through transfers of several sizes (Hockney 1994), by Theil and Sen; None of fewer than two sizes."""
-    from scipy.stats import theilslopes
+    """The line through the median transfer of each size (Hockney 1994), weighted by how many there are.
 
-    sizes = np.unique(size).size
-    if sizes < 2 or size.size < 2 * SHORTEST:
+    Both shape (messages,), in order of time: the intervals are a moving-block bootstrap's, since a slow moment slows
+    its neighbours. None of fewer than two sizes that have SHORTEST messages each.
+    """
+    rng = np.random.default_rng(SEED)
+    if size.size > MESSAGES:  # at random: every so-many-th could be the same layer's
+        some = np.sort(rng.choice(size.size, MESSAGES, replace=False))
+        size, transfer_ns = size[some], transfer_ns[some]
+    levels, group, counts = np.unique(size, return_inverse=True, return_counts=True)
+    if levels.size > SIZES:
+        ranked = np.argsort(np.argsort(size, kind="stable"), kind="stable")
+        group = ranked * SIZES // size.size
+        levels, counts = np.array([np.median(size[group == g]) for g in range(SIZES)]), np.bincount(group)
+    enough = counts >= SHORTEST
+    kept = enough[group]
+    if enough.sum() < 2 or np.unique(levels[enough]).size < 2:
         return None
-    if size.size > PAIRS:
-        kept = np.sort(np.random.default_rng(SEED).choice(size.size, PAIRS, replace=False))
-        size, transfer_ns = size[kept], transfer_ns[kept]
-        if np.unique(size).size < 2:
-            return None
-    x, y = size.astype(np.float64), transfer_ns.astype(np.float64)
-    slope, _, low, high = theilslopes(y, x, 0.95)
+    group = np.cumsum(enough)[group[kept]] - 1
+    x, y = levels[enough].astype(np.float64), transfer_ns[kept].astype(np.float64)
+    n = y.size
+    length = block_length(n)
+    starts = rng.integers(0, n - length + 1, size=(RESAMPLES, -(-n // length), 1))
+    drawn = (starts + np.arange(length)).reshape(RESAMPLES, -1)[:, :n]
+    alphas, slopes = _lines(x, y, group, np.concatenate([np.arange(n)[None, :], drawn]))
+    tail = (1 - CONFIDENCE) / 2
+    known = ~np.isnan(slopes[1:])
+    low_a, high_a = np.quantile(alphas[1:][known], [tail, 1 - tail]) / 1e3
+    low_s, high_s = np.quantile(slopes[1:][known], [tail, 1 - tail])
 
-    def alpha(s: float) -> float:
-        return float(np.median(y - s * x)) / 1e3
+    def beta(slope: float) -> float:
+        return float("inf") if slope <= 0 else 1 / float(slope)  # bytes a ns are GB/s
 
-    def beta(s: float) -> float:
-        return float("inf") if s <= 0 else 1 / float(s)  # bytes a ns are GB/s
+    return Line(
+        (float(alphas[0]) / 1e3, float(low_a), float(high_a)), (beta(slopes[0]), beta(high_s), beta(low_s)), x.size, n
+    )
 
-    return Line((alpha(slope), alpha(high), alpha(low)), (beta(slope), beta(high), beta(low)), sizes, int(size.size))
+
+def _lines(
+    x: NDArray[np.float64], y: NDArray[np.float64], group: NDArray[np.int64], drawn: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Intercept and slope of each row of ``drawn`` (indices of messages), NaN where it has one size alone."""
+    # Places in the order of (size, time) stand for the messages: one sort puts each size's median at a known place.
+    order = np.lexsort((y, group))
+    place = np.empty(y.size, np.uint16 if y.size <= 1 << 16 else np.uint32)
+    place[order] = np.arange(y.size)
+    ranked = np.sort(place[drawn], axis=1)
+    first = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=x.size))])
+    ends = np.stack([(ranked < edge).sum(axis=1) for edge in first], axis=1)
+    counts = np.diff(ends, axis=1)
+    rows = np.arange(len(drawn))[:, None]
+    last = ranked.shape[1] - 1
+    low, high = (np.minimum(last, ends[:, :-1] + (counts - k) // 2) for k in (1, 0))
+    middle = (y[order][ranked[rows, low]] + y[order][ranked[rows, high]]) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = counts / counts.sum(axis=1, keepdims=True)
+        at_x = (share * x).sum(axis=1)
+        at_y = np.where(counts > 0, share * middle, 0.0).sum(axis=1)
+        away = x - at_x[:, None]
+        rise = np.where(counts > 0, share * away * (middle - at_y[:, None]), 0.0).sum(axis=1)
+        slope = rise / (share * away**2).sum(axis=1)
+    return at_y - slope * at_x, slope
 
 
 @dataclass(frozen=True)
@@ -115,3 +164,26 @@ def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int
     left, right = values[: found.index], values[found.index :]
     here = (first + found.index, min(1.0, found.p_value * looks))
     return [*_cuts(left, first, 2 * looks), here, *_cuts(right, first + found.index, 2 * looks)]
+
+
+def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDArray[np.float64], list[Spell]] | None:
+    """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank."""
+    times = rank_times(catalogue, replica)
+    if times is None or len(times.ranks) < 2:
+        return None
+    transfer = _at_one_size(catalogue, replica, times)
+    return times, transfer, fabric_regimes(transfer)
+
+
+def _at_one_size(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
+    """Transfer time an iteration, of the rank that saw least of it: a larger batch sends more bytes."""
+    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)
+    if replica is None:  # of which no s record tells a batch
+        return transfer
+    engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
+    told = pl.DataFrame({"iteration": times.iterations}).join(
+        engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
+    )
+    change = change_point(transfer)
+    sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
+    return at_one_size(transfer, sizes, change.index if change else transfer.size)

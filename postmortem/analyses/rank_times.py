@@ -35,11 +35,15 @@ class RankTimes:
         return inside
 
 
-def rank_times(catalogue: Catalogue, replica: str) -> RankTimes | None:
-    """Every rank's time on a replica, iterations that all its ranks recorded; None where no rank did."""
+def rank_times(catalogue: Catalogue, replica: str | None) -> RankTimes | None:
+    """Every rank's time on a replica, iterations that all its ranks recorded; None where no rank did.
+
+    A replica of None is that of ranks whose replica nothing tells.
+    """
     key = ("rank_times", replica)
     if key not in catalogue.memo:
-        catalogue.memo[key] = _rank_times(catalogue.kept("rank_iterations", replica=replica))
+        rows = catalogue.kept("rank_iterations", replica=replica)
+        catalogue.memo[key] = _rank_times(rows if replica is not None else rows.filter(pl.col("replica").is_null()))
     found: RankTimes | None = catalogue.memo[key]
     return found
 
@@ -70,7 +74,7 @@ def _rank_times(rows: pl.DataFrame) -> RankTimes | None:
     )
 
 
-def replicas(catalogue: Catalogue) -> list[str]:
-    """The replicas whose iterations the bundle holds."""
-    found = catalogue.kept("iterations")["replica"].drop_nulls().unique().to_list()
-    return sorted(str(r) for r in found)
+def replicas(catalogue: Catalogue) -> list[str | None]:
+    """The replicas whose ranks' iterations the bundle holds, None (not told) first."""
+    found = catalogue.kept("rank_iterations")["replica"].unique().to_list()
+    return sorted(found, key=lambda r: (r is not None, r or ""))

@@ -4,7 +4,7 @@ the level of the longest stretch. A stretch is slow where the 95 % interval of i
 one that fewer than 1 in 40 normal iterations reach: congested if transfers were normal again after it, degraded
 if they stayed slow to the end. It can't tell a slow switch from a slow card.
 
-column: replica VARCHAR - — replica
+column: replica VARCHAR - — replica; NULL: nothing tells
 column: regime VARCHAR - — normal, congested or degraded
 column: first_iteration BIGINT - — its first iteration
 column: last_iteration BIGINT - — its last
@@ -23,18 +23,13 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
-from postmortem.analyses.fabric import fabric_regimes
-from postmortem.analyses.rank_times import RankTimes, rank_times, replicas
-from postmortem.analyses.stats.changepoint import change_point
-from postmortem.analyses.stretch import at_one_size
+from postmortem.analyses.fabric import spells_of
+from postmortem.analyses.rank_times import replicas
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
     from postmortem.catalogue.catalogue import Catalogue
     from postmortem.catalogue.finding import Row
@@ -45,12 +40,12 @@ def find(catalogue: Catalogue) -> list[Row]:
     return [row for replica in replicas(catalogue) for row in _spells(catalogue, replica)]
 
 
-def _spells(catalogue: Catalogue, replica: str) -> Iterator[Row]:
-    times = rank_times(catalogue, replica)
-    if times is None or len(times.ranks) < 2:
+def _spells(catalogue: Catalogue, replica: str | None) -> Iterator[Row]:
+    found = spells_of(catalogue, replica)
+    if found is None:
         return
-    transfer = _at_one_size(catalogue, replica, times)
-    for spell in fabric_regimes(transfer):
+    times, transfer, spells = found
+    for spell in spells:
         numbers = times.iterations[spell.first : spell.stop]
         yield {
             "replica": replica,
@@ -63,18 +58,6 @@ def _spells(catalogue: Catalogue, replica: str) -> Iterator[Row]:
             "ratio_high": spell.ratio[2],
             "p_value": None if math.isnan(spell.p_value) else spell.p_value,
         }
-
-
-def _at_one_size(catalogue: Catalogue, replica: str, times: RankTimes) -> NDArray[np.float64]:
-    """Transfer time an iteration, of the rank that saw least of it: a larger batch sends more bytes."""
-    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)
-    engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
-    told = pl.DataFrame({"iteration": times.iterations}).join(
-        engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
-    )
-    change = change_point(transfer)
-    sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
-    return at_one_size(transfer, sizes, change.index if change else transfer.size)
 
 
 FINDING = Finding(__name__, find)

@@ -4,7 +4,7 @@ since the iteration in which ranks began to lie farther apart. Its calm skew is 
 a little slower is not late. p_value: last more often than exchangeable ranks would be (blocks of iterations
 relabelled), corrected for the number of ranks and of candidates (Holm). It can't tell what slowed the rank.
 
-column: replica VARCHAR - — replica
+column: replica VARCHAR - — replica; NULL: nothing tells
 column: rank INTEGER - — the rank
 column: first_iteration BIGINT - — since when ranks lie farther apart
 column: iterations BIGINT iterations — looked at, from there on
@@ -43,7 +43,7 @@ def find(catalogue: Catalogue) -> list[Row]:
     return [{**row, "p_value": p} for row, p in zip(found, corrected, strict=True) if p <= LEVEL]
 
 
-def _late(catalogue: Catalogue, replica: str) -> Iterator[Row]:
+def _late(catalogue: Catalogue, replica: str | None) -> Iterator[Row]:
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return

@@ -1,0 +1,83 @@
+"""Lines of transfer time by size: planted ones, a congested fabric, and shared memory that was never slow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import ask
+from tests.queries.test_every_query import store_with
+
+ITERATIONS, SLOW = 160, range(70, 120)
+ALPHA_NS, BETA, SLOW_BETA = 20_000, 2.0, 0.8  # bytes a ns
+
+
+def ranges(jitter: float = 500.0) -> dict[str, list[dict[str, Any]]]:
+    """Two ranks, three AllReduces an iteration of three sizes; in some iterations the path is narrower."""
+    rng = np.random.default_rng(31)
+    given: dict[str, list[dict[str, Any]]] = {"sources": [], "clocks": [], "nvtx_events": []}
+    for rank in (0, 1):
+        given["sources"].append({"source_id": rank, "path": f"r{rank}", "replica": "b", "rank": rank})
+        given["clocks"].append({"source_id": rank, "origin_ns": 0})
+    for i in range(ITERATIONS):
+        base = i * 10_000_000
+        ends = {0: base, 1: base}
+        for k, size in enumerate((16_384, 65_536, 262_144)):
+            took = round(ALPHA_NS + size / (SLOW_BETA if i in SLOW else BETA) + abs(rng.normal(0, jitter)))
+            leaves = base + (k + 1) * 2_000_000
+            waits = (0, int(rng.integers(1, 400_000)))
+            for rank in (0, 1):
+                event = {"source_id": rank, "event_id": 10 * i + k, "kind": "collective", "end_ns": leaves}
+                keys = f'{{"op": "AllReduce", "seq": {3 * i + k}, "bytes": {size}}}'
+                given["nvtx_events"].append({**event, "start_ns": leaves - took - waits[rank], "keys": keys})
+                ends[rank] = leaves
+        for rank in (0, 1):
+            event = {"source_id": rank, "event_id": 10 * i + 9, "kind": "iteration", "keys": f'{{"n": {i}}}'}
+            given["nvtx_events"].append({**event, "start_ns": base, "end_ns": ends[rank] + 500_000})
+    return given
+
+
+def test_a_narrower_path_for_some_iterations() -> None:
+    """Congested: the same start, a path of 0.8 GB/s instead of 2; each line within its own intervals."""
+    rows = {row["regime"]: row for row in ask(Catalogue(store_with(ranges())), "transfer_lines").to_dicts()}
+    assert set(rows) == {"normal", "congested"}
+    for regime, beta in (("normal", BETA), ("congested", SLOW_BETA)):
+        row = rows[regime]
+        assert (row["replica"], row["op"], row["ranks"], row["sizes"]) == ("b", "AllReduce", 2, 3)
+        # the jitter is one-sided: its median is 0.67 of 500 ns
+        assert row["alpha_low_us"] - 0.4 <= ALPHA_NS / 1e3 <= row["alpha_high_us"]
+        assert row["beta_gbps"] == pytest.approx(beta, rel=0.02)
+    assert rows["congested"]["beta_high_gbps"] < rows["normal"]["beta_low_gbps"]
+    assert sum(row["messages"] for row in rows.values()) == 3 * ITERATIONS
+
+
+def test_one_size_has_no_line() -> None:
+    """Of one size alone nothing tells start from path."""
+    given = ranges()
+    given["nvtx_events"] = [e for e in given["nvtx_events"] if "262144" in e["keys"] or e["kind"] == "iteration"]
+    assert ask(Catalogue(store_with(given)), "transfer_lines").is_empty()
+
+
+def test_without_iterations_the_regime_is_not_known() -> None:
+    """All collectives stand together then."""
+    given = ranges()
+    given["nvtx_events"] = [e for e in given["nvtx_events"] if e["kind"] == "collective"]
+    (row,) = ask(Catalogue(store_with(given)), "transfer_lines").to_dicts()
+    assert (row["regime"], row["messages"]) == (None, 3 * ITERATIONS)
+
+
+def test_shipped(shipped: dict[str, Incident]) -> None:
+    """The lab's shared memory: larger messages take longer, on both replicas alike within a third."""
+    rows = shipped["calm"].query("transfer_lines").to_dicts()
+    assert [(row["replica"], row["op"], row["regime"]) for row in rows] == [
+        ("a", "AllReduce", "normal"),
+        ("b", "AllReduce", "normal"),
+    ]
+    for row in rows:
+        assert row["alpha_low_us"] > 0
+        assert 0 < row["beta_low_gbps"] <= row["beta_high_gbps"] < 100
+    assert rows[0]["beta_gbps"] == pytest.approx(rows[1]["beta_gbps"], rel=1 / 3)
