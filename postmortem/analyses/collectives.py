@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 HEADS = 4  # clocks tried in turn for one that runs evenly: three nodes out of an island do not all step in one capture
 EVENT = ["replica", "comm", "seq", "op"]
+NAME = pl.Categorical()  # a few texts, millions of times
 CALLS = pl.Schema({
-    "source_id": pl.Int32, "replica": pl.String, "rank": pl.Int32, "comm": pl.String, "seq": pl.Int64, "op": pl.String,
-    "bytes": pl.Int64, "start_ns": pl.Int64, "end_ns": pl.Int64, "way": pl.String,
+    "source_id": pl.Int32(), "replica": NAME, "rank": pl.Int32(), "comm": NAME, "seq": pl.Int64(), "op": NAME,
+    "bytes": pl.Int64(), "start_ns": pl.Int64(), "end_ns": pl.Int64(), "way": NAME,
 })  # fmt: skip
+RECORDS = pl.Schema([*CALLS.items(), ("track", NAME), ("choice", pl.Int8())])
 LAPS = pl.Schema({
     "source_id": pl.Int32, "start_ns": pl.Int64, "record_id": pl.Int32, "told_ns": pl.Int64, "own": pl.Boolean,
 })  # fmt: skip
@@ -38,18 +40,18 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     ``records``: columns of CALLS, ``track`` (what keeps the order of calls) and ``choice`` (1 = best).
     A call recorded twice counts once, the first. Calls without a number are matched by their common ends.
     """
-    found = [pl.DataFrame(schema=CALLS)]
-    known = records.drop_nulls("rank").sort("start_ns", "source_id", "rank")
-    for _, rows in known.group_by("replica", maintain_order=True):
-        several = rows.group_by("choice").agg(pl.col("rank").n_unique()).filter(pl.col("rank") > 1)
-        if several.is_empty():
-            continue
-        best = rows.filter(pl.col("choice") == several["choice"].min())
-        numbered = best.filter(pl.col("seq").is_not_null()).unique([*EVENT, "rank"], keep="first", maintain_order=True)
-        loose = best.filter(pl.col("seq").is_null())
-        found.append(numbered.select(*CALLS).cast(CALLS))
-        for _, part in loose.group_by("comm", maintain_order=True):
-            found.append(_number(part).select(*CALLS).cast(CALLS))
+    # Texts become numbers first, and every step gives up the one before: there may be millions of calls.
+    records = records.cast(RECORDS)
+    several = records.group_by("replica", "choice").agg(pl.col("rank").drop_nulls().n_unique())
+    best = several.filter(pl.col("rank") > 1).group_by("replica").agg(pl.col("choice").min())
+    records = records.drop_nulls("rank").join(best, on=["replica", "choice"], how="semi", nulls_equal=True)
+    records = records.drop("choice").sort("start_ns", "source_id", "rank")
+    numbered = records.filter(pl.col("seq").is_not_null()).unique([*EVENT, "rank"], keep="first", maintain_order=True)
+    found = [numbered.select(*CALLS)]
+    loose = records.filter(pl.col("seq").is_null())
+    del records, numbered
+    for _, part in loose.group_by("replica", "comm", maintain_order=True):
+        found.append(_number(part))
     return pl.concat(found)
 
 
@@ -65,13 +67,11 @@ def _number(calls: pl.DataFrame) -> pl.DataFrame:
         if comm[0] not in leaders or track.height > leaders[comm[0]].height:
             leaders[int(comm[0])] = track
     told = {c: t["comm"][0] or _stream(t) for c, t in leaders.items()}
-    out = [
-        track.with_columns(seq=pl.Series(number, dtype=pl.Int64), comm=pl.lit(told[int(comm[0])])).with_columns(
-            seq=pl.when(pl.col("seq") >= 0).then("seq")
-        )
-        for track, (comm, number) in zip(tracks, numbers, strict=True)
-    ]
-    return pl.concat(out)
+    for i, (comm, number) in enumerate(numbers):
+        seq = pl.Series("seq", number, dtype=pl.Int64)
+        named = tracks[i].with_columns(comm=pl.lit(told[int(comm[0])]).cast(NAME), seq=pl.when(seq >= 0).then(seq))
+        tracks[i] = named.select(*CALLS)
+    return pl.concat(tracks)
 
 
 def _stream(track: pl.DataFrame) -> str:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from postmortem.analyses.clocks import fit_clock
-from postmortem.analyses.collectives import CALLS, LAPS, apply, clocks, match
+from postmortem.analyses.collectives import CALLS, LAPS, RECORDS, apply, clocks, match
 from postmortem.analyses.matching import coincidence, number_calls
 
 EPOCH = 1_793_000_000_000_000_000
@@ -89,7 +89,7 @@ def calls_of(times: list[NDArray[np.int64]], which: list[NDArray[np.int64]] | No
                 "op": "AllReduce", "bytes": None, "start_ns": end - 200_000, "end_ns": end, "way": "NCCL kernels",
                 "track": "stream 7", "choice": 1,
             },
-            schema={**CALLS, "track": pl.String, "choice": pl.Int64},
+            schema=RECORDS,
         )
         for rank, end in enumerate(times)
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""docs/two-real-ranks.md against the file that it tells of: its queries give its tables, its sentences their figures."""
+"""docs/two-real-ranks.md against the file that it tells of: its queries give its tables and its figures."""
 
 from __future__ import annotations
 
