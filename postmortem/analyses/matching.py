@@ -21,6 +21,7 @@ REACHES_NS = (200_000_000, 4_000_000_000)  # hosts' clocks under NTP lie within 
 BINS_NS = (4_000, 16_000, 64_000, 256_000, 1_024_000)  # from a collective's own jitter up
 SURE = 3.0  # standard deviations of the difference of two counts (Poisson: its variance is their sum)
 BLOCK, LARGEST_BLOCK = 64, 1024
+QUARTZ = 1e-4  # two clocks, each off by up to 50 ppm: what the crystals of computers are specified to
 
 
 def coincidence(one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[int, int] | None:
@@ -36,7 +37,7 @@ def coincidence(one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[int, 
         first = max(0, min(round(one.size / share) - SAMPLE // 2, one.size - SAMPLE))
         shift = _voted(one[first : first + SAMPLE], other)
         if shift is not None:
-            return shift, min(first + SAMPLE // 2, one.size - 1)
+            return shift, first + min(SAMPLE, one.size) // 2
     return None
 
 
@@ -124,6 +125,10 @@ def _follow(
             if anew is not None:
                 left, right, off = _nearest(one, other, block, float(anew[0]))
                 when = None
+            else:  # where hardly any has a partner, the nearest may be anybody's
+                reach = max(CLIP * spread, 1_000.0) + QUARTZ * abs(here - (here if when is None else when))
+                near = np.abs(off - guess) <= reach
+                left, right, off = left[near], right[near], off[near]
         if left.size:
             middle, width = median(off), mad(off)
             # One microsecond: what timestamps of two GPUs resolve at best, where all distances are equal.
