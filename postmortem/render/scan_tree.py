@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 from rich.text import Text
 
@@ -62,14 +64,14 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
 def _ranks(scan: Scan, look: Look) -> str:
     """Who was late and when transfers were slow, with the iterations that it holds for."""
     lines = [
-        f"rank {r['rank']}, replica {r['replica']}: last in {r['last']} of {r['iterations']} iterations from "
+        f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
         f"{r['first_iteration']} on, {number(r['excess_ms'])} ms later than its peers in the middle one "
         f"(p {number(r['p_value'])}); had it kept their pace: {number(r['saved_ms'])} ms less an iteration, "
         f"{number(100 * r['share'])} % of the waiting ({number(100 * r['share_low'])} to "
         f"{number(100 * r['share_high'])} %)"
         for r in scan.stragglers
     ] + [
-        f"fabric {r['regime']}, replica {r['replica']}: transfers took {number(r['ratio'])}x their normal time "
+        f"fabric {r['regime']}{_of(r)}: transfers took {number(r['ratio'])}x their normal time "
         f"({number(r['ratio_low'])} to {number(r['ratio_high'])}x), iterations {r['first_iteration']} to "
         f"{r['last_iteration']}"
         for r in scan.fabric
@@ -77,6 +79,11 @@ def _ranks(scan: Scan, look: Look) -> str:
     return written(Text("ranks and fabric", style="bold"), look) + "".join(
         folded(Text(visible(line)), look, "  ") for line in lines
     )
+
+
+def _of(row: dict[str, Any]) -> str:
+    """Whose it is, where anything tells."""
+    return "" if row["replica"] is None else f", replica {row['replica']}"
 
 
 def _divergences(scan: Scan, look: Look) -> str:

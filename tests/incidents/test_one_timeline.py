@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from postmortem.api import Incident
+from postmortem.render.scan_tree import scan_text
 from tests.ingest.nsys.exports import build, call, global_id, kernel, nvtx
 
 INCIDENT = Path(__file__).parents[2] / "sample_traces" / "incidents" / "straggler"
@@ -191,5 +192,6 @@ def test_exports_alone(tmp_path: Path, opened: Callable[..., Incident]) -> None:
     folder.mkdir()
     for path in (INCIDENT / "bundle" / "b" / "nsys").iterdir():
         shutil.copy(path, folder)
-    late = opened(folder).query("late_ranks")
-    assert late.select("replica", "rank").rows() == [(None, 1)]
+    incident = opened(folder)
+    assert incident.query("late_ranks").select("replica", "rank").rows() == [(None, 1)]
+    assert "rank 1: last in" in " ".join(scan_text(incident.scan()).split())
