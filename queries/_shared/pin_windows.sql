@@ -1,15 +1,16 @@
 -- uses: _shared/nvtx_aligned, _shared/rank_states
 -- One row a rank and window in which replication (ISR) and the checkpointer held pins at once: from NVTX ranges where
 -- the rank has any of both kinds (exact times), else from its s records (whole iterations). rank NULL: the engine's
--- own view, or a range of no known rank. isr_mb and ckpt_mb are the most that either held, NULL where not told.
+-- own view, or a range of no known rank. isr_mb and ckpt_mb are the most that either held, NULL where not told. unsure_ns:
+-- how sure the ranges' clock is, NULL where nothing tells.
 CREATE VIEW pin_windows AS
 WITH pins AS (
-    SELECT replica, rank, kind, TRY_CAST(keys->>'$.mb' AS DOUBLE) AS mb, start_ns, end_ns
+    SELECT replica, rank, kind, TRY_CAST(keys->>'$.mb' AS DOUBLE) AS mb, start_ns, end_ns, unsure_ns
     FROM nvtx_aligned
     WHERE kind IN ('isr_pin', 'ckpt_pin') AND end_ns > start_ns
 ), pairs AS (
     SELECT i.replica, i.rank, greatest(i.start_ns, c.start_ns) AS start_ns, least(i.end_ns, c.end_ns) AS end_ns,
-           i.mb AS isr_mb, c.mb AS ckpt_mb
+           i.mb AS isr_mb, c.mb AS ckpt_mb, greatest(i.unsure_ns, c.unsure_ns) AS unsure_ns
     FROM pins AS i
     JOIN pins AS c ON c.replica IS NOT DISTINCT FROM i.replica AND c.rank IS NOT DISTINCT FROM i.rank
                       AND i.start_ns < c.end_ns AND c.start_ns < i.end_ns
@@ -33,11 +34,11 @@ WITH pins AS (
     SELECT *, count(*) FILTER (WHERE NOT both_held) OVER (PARTITION BY replica, rank ORDER BY iteration) AS run FROM states
 )
 SELECT replica, rank, 'NVTX ranges' AS source, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
-       max(isr_mb) AS isr_mb, max(ckpt_mb) AS ckpt_mb
+       max(isr_mb) AS isr_mb, max(ckpt_mb) AS ckpt_mb, max(unsure_ns) AS unsure_ns
 FROM islands
 GROUP BY replica, rank, island
 UNION ALL
-SELECT replica, rank, 's records', min(ts_ns), max(next_ns), max(isr_pinned_mb), max(ckpt_pinned_mb)
+SELECT replica, rank, 's records', min(ts_ns), max(next_ns), max(isr_pinned_mb), max(ckpt_pinned_mb), NULL
 FROM runs
 WHERE both_held
 GROUP BY replica, rank, run

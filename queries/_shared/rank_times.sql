@@ -1,4 +1,4 @@
--- uses: _shared/nvtx_aligned, _shared/collective_arrivals, _shared/lap_work, _shared/rank_states, _shared/clock_segments
+-- uses: _shared/nvtx_aligned, _shared/collective_arrivals, _shared/lap_work, _shared/rank_states, _shared/clock_segments, _shared/record_clocks
 -- One row a replica, rank and iteration: how its time was spent, ns. Best first: from the GPU work launched in its
 -- NVTX iteration range (from the first's start to the last's end; compute where anything but NCCL's kernels runs,
 -- else comm where a collective transfers, else sync where it waits for the last rank, else idle); from NVTX
@@ -68,18 +68,13 @@ WITH laps AS (
            CAST(CASE WHEN source = 'kernels' THEN rest_ns ELSE 0 END AS BIGINT) AS idle_ns, source, o.source_id, f.uncertainty_ns AS unsure_ns
     FROM shared_out AS o
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = o.source_id AND o.start_ns >= f.from_ns
-), recorded AS (
-    SELECT s.replica, s.rank, max(f.uncertainty_ns) AS unsure_ns
-    FROM clock_segments AS f
-    JOIN (SELECT DISTINCT source_id, replica, rank FROM s_records) AS s USING (source_id)
-    GROUP BY s.replica, s.rank
 ), told AS (
     SELECT t.replica, t.rank, iteration, ts_ns AS start_ns, CAST(ts_ns + round(gpu_ms * 1e6) AS BIGINT) AS end_ns,
            CAST(round((coalesce(comm_ms, 0) - coalesce(sync_ms, 0)) * 1e6) AS BIGINT) AS comm_ns,
            CAST(round(coalesce(sync_ms, 0) * 1e6) AS BIGINT) AS sync_ns, CAST(0 AS BIGINT) AS idle_ns, 's records' AS source,
            CAST(NULL AS INTEGER) AS source_id, r.unsure_ns
     FROM rank_states AS t
-    LEFT JOIN recorded AS r ON r.replica = t.replica AND r.rank = t.rank
+    LEFT JOIN record_clocks AS r ON r.replica = t.replica AND r.rank = t.rank
     WHERE t.rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
 )
 FROM traced

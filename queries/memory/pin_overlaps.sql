@@ -1,8 +1,9 @@
 -- Memory evaporation: windows in which state replication and the checkpointer pinned memory at once, and what it cost.
 -- One row a rank and window. Shares are of the KV pool, in the iteration of the window that had least left. apart is
 -- the pool had the two not overlapped: only the larger pin taken off. Limit: [regimes] memory_evaporation_share, 5 %.
--- outside: the same counts in the rank's iterations in no such window. It can't tell pins whose end was not recorded,
--- nor, where two windows fall into one iteration, which of them evicted.
+-- outside: the same counts in the rank's iterations in no such window. Iterations closer to a window's ends than the
+-- clocks of ranges and records are sure count neither way. It can't tell pins whose end was not recorded, nor, where two
+-- windows fall into one iteration, which of them evicted.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
 -- column: replica VARCHAR - — replica
