@@ -1,10 +1,11 @@
 """What a collective costs by its size, once all ranks have arrived: alpha + bytes / beta, by the fabric's regime.
-One row a replica, kind of collective, number of ranks and regime of the fabric (see fabric_spells) in which at least
-two sizes were sent five times each. Intervals are of a moving-block bootstrap. Against the normal line, alpha tells a
-slower start (more hops, retries), beta a narrower path. It can't tell sizes of NCCL's kernels, nor a regime
-where no iterations are recorded: regime is then NULL, and all collectives stand together.
+One row a replica, communicator, kind of collective, number of ranks and regime of the fabric (see fabric_spells) in
+which at least two sizes were sent five times each. Intervals are of a moving-block bootstrap. Against the normal line,
+alpha tells a slower start (more hops, retries), beta a narrower path. It can't tell sizes of NCCL's kernels, nor the
+regime of what was sent outside the recorded iterations, or so close to their ends that clocks leave it undecided.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
+column: comm VARCHAR - — communicator, empty where unnamed
 column: op VARCHAR - — kind of collective: AllReduce, ...
 column: ranks BIGINT ranks — that took part
 column: regime VARCHAR - — of the fabric: normal, congested or degraded; NULL: not known
@@ -17,7 +18,7 @@ column: beta_high_gbps DOUBLE GB/s — upper end
 column: sizes BIGINT - — different sizes that the line rests on
 column: messages BIGINT collectives — that it rests on
 needs: collective_calls(seq, rank, bytes, start_ns, end_ns)
-uses: collectives, rank_iterations
+uses: collectives, rank_iterations, fabric_spells
 """
 
 from __future__ import annotations
@@ -39,18 +40,18 @@ if TYPE_CHECKING:
 
 def find(catalogue: Catalogue) -> list[Row]:
     """Every group's line, where its sizes allow one."""
-    sent = catalogue.kept("collectives").filter(pl.col("bytes").is_not_null())
+    sent = catalogue.view("collective_laps").filter(pl.col("bytes").is_not_null())
     return [
         row
-        for (replica,), part in sent.sort("replica", "last_arrival_ns").group_by("replica", maintain_order=True)
+        for (replica,), part in sent.sort("replica", "arrival_ns").group_by("replica", maintain_order=True)
         for row in _lines(catalogue, None if replica is None else str(replica), part)
     ]
 
 
 def _lines(catalogue: Catalogue, replica: str | None, sent: pl.DataFrame) -> Iterator[Row]:
-    told = sent.with_columns(regime=_regimes(catalogue, replica, sent["last_arrival_ns"].to_numpy()))
-    key = ["op", "ranks", "regime"]
-    for values, part in told.sort(*key, "last_arrival_ns", nulls_last=True).group_by(key, maintain_order=True):
+    told = sent.with_columns(regime=_regimes(catalogue, replica, sent["iteration"]))
+    key = ["comm", "op", "ranks", "regime"]
+    for values, part in told.sort(*key, "arrival_ns", nulls_last=True).group_by(key, maintain_order=True):
         line = alpha_beta(part["bytes"].to_numpy(), part["transfer_ns"].to_numpy())
         if line is not None:
             yield {
@@ -61,16 +62,14 @@ def _lines(catalogue: Catalogue, replica: str | None, sent: pl.DataFrame) -> Ite
             }  # fmt: skip
 
 
-def _regimes(
-    catalogue: Catalogue, replica: str | None, arrived_ns: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> pl.Series:
-    """The fabric's regime in the iteration in which each collective's last rank arrived; NULL before the first."""
+def _regimes(catalogue: Catalogue, replica: str | None, iterations: pl.Series) -> pl.Series:
+    """The fabric's regime in each of the iterations; NULL of none, and before the first that all ranks recorded."""
     found = spells_of(catalogue, replica)
     if found is None:
-        return pl.Series([None] * arrived_ns.size, dtype=pl.String)
+        return pl.Series([None] * len(iterations), dtype=pl.String)
     times, _, spells = found
-    begun = np.array([times.start_ns[s.first] for s in spells])
-    at = np.searchsorted(begun, arrived_ns, side="right") - 1
+    begun = np.array([times.iterations[s.first] for s in spells])
+    at = np.searchsorted(begun, iterations.fill_null(begun[0] - 1).to_numpy(), side="right") - 1
     return pl.Series([spells[i].regime if i >= 0 else None for i in at], dtype=pl.String)
 
 
