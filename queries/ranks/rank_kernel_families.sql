@@ -1,7 +1,8 @@
 -- What each rank's GPU did in an iteration, by family of kernels.
 -- One row a replica, rank, iteration and family that ran: gemm, attention, norm, quantise (and dequantise), copy (copies
 -- and fillings of memory too), nccl (waiting included: see rank_iterations), other. Families go by name. It can't tell
--- what runs within fused kernels, nor kernels hidden in CUDA graphs.
+-- what runs within fused kernels, nor kernels hidden in CUDA graphs; a server's own all-reduce (vLLM's
+-- cross_device_reduce) is other, and compute in rank_iterations.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
 -- column: replica VARCHAR - — replica
