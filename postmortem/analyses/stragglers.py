@@ -9,8 +9,10 @@ import numpy as np
 
 from postmortem.analyses.counterfactual import without_excess
 from postmortem.analyses.lateness import lead_of_others
+from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import block_length, share_of
 from postmortem.analyses.stats.permutation import RESAMPLES, SEED, p_of
+from postmortem.analyses.stretch import stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +52,28 @@ def beyond_peers(compute_ms: NDArray[np.float64]) -> NDArray[np.float64]:
     lower = np.sort(compute_ms, axis=1)[:, (compute_ms.shape[1] - 1) // 2]  # of two ranks the faster
     beyond: NDArray[np.float64] = compute_ms.max(axis=1) - lower
     return beyond
+
+
+def apart(compute_ms: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Iterations before ranks lay farther apart, and those in which they did until they came together again.
+
+    Indices; shape (iterations, ranks), ms of compute. None where they surely never did. Compute alone is looked at, not
+    the iterations' length: a scheduler that answers with a smaller batch shortens them again.
+    """
+    beyond = beyond_peers(compute_ms)
+    change = change_point(beyond)
+    if change is None or change.p_value > LEVEL:
+        return None
+    if not change.rises:  # early in a recording, the end of it may be the clearest change
+        found = stretch(beyond[: change.index])
+        return None if found is None or 2 * found.change.p_value > LEVEL else (found.calm, found.now)
+    found = stretch(beyond)
+    if found is None or found.change.p_value > LEVEL:
+        return None
+    end = change_point(beyond[found.now])
+    if end is None or end.rises or 2 * end.p_value > LEVEL:  # corrected for the split before it
+        return found.calm, found.now
+    return found.calm, found.now[: end.index]
 
 
 def stragglers(compute_ms: NDArray[np.float64], calm_ms: NDArray[np.float64] | None = None) -> list[Straggler]:

@@ -1,13 +1,14 @@
 """Ranks that the others wait for, over a whole recording, and what iterations would be without them.
-One row a rank that surely costs more of its replica's stretched iterations than all other ranks together,
-since the iteration in which ranks began to lie farther apart. Its calm skew is taken off: a rank that is always
-a little slower is not late. p_value: last more often than exchangeable ranks would be (blocks of iterations
-relabelled), corrected for the number of ranks and of candidates (Holm). It can't tell what slowed the rank.
+One row a rank that surely costs more of its replica's stretched iterations than all other ranks together, from the
+iteration in which ranks began to lie farther apart until they came together again. Its calm skew is taken off: a rank
+that is always a little slower is not late. p_value: last more often than exchangeable ranks would be (blocks of
+iterations relabelled), corrected for the number of ranks and of candidates (Holm). It can't tell what slowed the rank,
+nor a second such spell of a replica: the clearest is told.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
 column: rank INTEGER - — the rank
-column: first_iteration BIGINT - — since when ranks lie farther apart
-column: iterations BIGINT iterations — looked at, from there on
+column: first_iteration BIGINT - — since when ranks lay farther apart
+column: iterations BIGINT iterations — in which they did, from there on
 column: last BIGINT iterations — in which it arrived last
 column: p_value DOUBLE - — of being last so often
 column: excess_ms DOUBLE ms — its compute beyond its peers' median in the middle iteration, calm skew taken off
@@ -25,8 +26,7 @@ from typing import TYPE_CHECKING
 
 from postmortem.analyses.rank_times import rank_times, replicas
 from postmortem.analyses.stats.correction import holm
-from postmortem.analyses.stragglers import LEVEL, beyond_peers, stragglers
-from postmortem.analyses.stretch import stretch
+from postmortem.analyses.stragglers import LEVEL, apart, stragglers
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ def _late(catalogue: Catalogue, replica: str | None) -> Iterator[Row]:
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return
-    # Not the iterations' length: a scheduler that answers with a smaller batch shortens them again.
-    apart = stretch(beyond_peers(times.compute_ms))
-    if apart is None or apart.change.p_value > LEVEL:
+    found = apart(times.compute_ms)
+    if found is None:
         return
-    for one in stragglers(times.compute_ms[apart.now], times.compute_ms[apart.calm]):
+    calm, now = found
+    for one in stragglers(times.compute_ms[now], times.compute_ms[calm]):
         if one.slows_all:
             yield {
                 "replica": replica,
                 "rank": times.ranks[one.column],
-                "first_iteration": int(times.iterations[apart.now[0]]),
+                "first_iteration": int(times.iterations[now[0]]),
                 "iterations": one.iterations,
                 "last": one.last,
                 "p_value": one.p_value,

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from postmortem.analyses.fabric import alpha_beta, fabric_regimes
-from postmortem.analyses.stragglers import beyond_peers, stragglers
+from postmortem.analyses.stragglers import apart, beyond_peers, stragglers
 
 SEEDS = range(500)
 
@@ -59,6 +59,36 @@ def test_nobody_is_blamed_for_chance() -> None:
         compute = np.random.default_rng(seed).normal(10, 0.3, (120, 4))
         hits += min(one.p_value for one in stragglers(compute)) <= 0.05
     assert hits <= 500 * 0.05 + 4 * np.sqrt(500 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize(("first", "stop"), [(100, 200), (200, 300), (250, 400)])
+def test_ranks_are_apart_until_they_come_together_again(first: int, stop: int) -> None:
+    """Late by 3 ms for 100 of 400 iterations or more: those, and the calm ones before them, to a few iterations."""
+    for seed in range(10):
+        compute = np.random.default_rng(seed).normal(10, 0.3, (400, 4))
+        compute[first:stop, 2] += 3
+        found = apart(compute)
+        assert found is not None
+        calm, now = found
+        assert (calm[0], now[0]) == (0, calm[-1] + 1)
+        assert abs(now[0] - first) <= 2
+        assert abs(now[-1] - (stop - 1)) <= 2
+        assert [one.column for one in stragglers(compute[now], compute[calm]) if one.slows_all] == [2]
+
+
+def test_nobody_is_late_in_noise() -> None:
+    """100 recordings of exchangeable ranks whose noise lasts: the whole judgement blames in 5 % at most."""
+    blamed = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(0, 0.3, (200, 4))
+        for i in range(1, 200):
+            noise[i] += 0.5 * noise[i - 1]
+        found = apart(10 + noise)
+        if found is not None:
+            calm, now = found
+            blamed += any(one.slows_all for one in stragglers(10 + noise[now], 10 + noise[calm]))
+    assert blamed <= 5
 
 
 def computed(real: Path, name: str, stage: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

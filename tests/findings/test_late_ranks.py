@@ -17,3 +17,15 @@ def test_the_stalled_rank_is_late(shipped: dict[str, Incident]) -> None:
     assert [(row["replica"], row["rank"]) for row in rows] == [(truth["replica"], truth["rank"])]
     assert rows[0]["share_low"] > 1 / 2
     assert shipped["calm"].query("late_ranks").is_empty()
+
+
+def test_it_is_late_until_the_fault_ends(shipped: dict[str, Incident]) -> None:
+    """A rank that is late by half a millisecond, in the iterations that the fault lasted: at most 5 more or less."""
+    truth = tomllib.loads((INCIDENTS / "memory_evaporation" / "truth.toml").read_text("utf-8"))
+    incident = shipped["memory_evaporation"]
+    (row,) = incident.query("late_ranks").to_dicts()
+    assert (row["replica"], row["rank"]) == (truth["replica"], truth["rank"])
+    laps = incident.query("rank_iterations", replica=truth["replica"], rank=truth["rank"])
+    lasted = laps.filter(laps["start_ns"].is_between(truth["on_ns"], truth["off_ns"]))["iteration"]
+    assert abs(row["first_iteration"] - lasted.min()) <= 5
+    assert abs(row["first_iteration"] + row["iterations"] - 1 - lasted.max()) <= 5
