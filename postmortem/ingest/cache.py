@@ -15,7 +15,7 @@ from postmortem.ingest.load import Derive, Progress, ingest, sha256_of
 from postmortem.store.schema import SCHEMA_VERSION
 from postmortem.store.store import sweep
 
-READERS_VERSION = 2  # raised whenever a reader reads something else out of the same file
+READERS_VERSION = 3  # raised whenever a reader reads something else out of the same file
 
 
 def cache_folder() -> Path:

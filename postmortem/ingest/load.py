@@ -154,6 +154,13 @@ def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress
                 done.facts = replace(done.facts, **given)
     finally:
         write_rejects()
+        for why in source.damage:
+            note = {
+                "severity": ["data_loss"],
+                "code": ["packed-damaged"],
+                "message": [f"{why}; what lies before it was read"],
+            }
+            writer.append("notes", pa.table(note), source_id=done.source_id)
 
 
 def sha256_of(path: Path) -> str:

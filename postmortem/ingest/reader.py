@@ -15,13 +15,14 @@ For every text source: lines = ``Facts.lines`` = parsed + ignored + rejected.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, Literal
 
 import pyarrow as pa
+
+from postmortem.ingest.packed import Packed, unpacked
 
 Severity = Literal["info", "notice", "data_loss", "error"]
 
@@ -88,12 +89,17 @@ Item = Batch | Reject | Ignored | Note | Facts
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a file, unpacked: ``data`` holds at most HEAD_BYTES."""
+    """The beginning of a file, unpacked: ``data`` holds at most HEAD_BYTES.
+
+    Of a text that no reader knows by its beginning, ``data`` holds whole lines from further on,
+    and ``begins`` how the file began.
+    """
 
     name: str
     data: bytes
     path: Path
-    packed: Literal["", "gz", "zst"] = ""
+    packed: Packed = ""
+    begins: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -102,24 +108,20 @@ class Source:
 
     ``nvtx`` holds the deployment's own NVTX patterns (kind → regular expression, bundle.toml),
     ``keep_environment`` whether secrets may pass, ``time_format`` a strptime format for logs.
+    ``damage`` is filled while it is read: why a packed file gave no more bytes.
     """
 
     name: str
     path: Path
-    packed: Literal["", "gz", "zst"] = ""
+    packed: Packed = ""
     keep_environment: bool = False
     time_format: str | None = None
     nvtx: dict[str, str] = field(default_factory=dict)
+    damage: list[str] = field(default_factory=list)
 
     def open(self) -> IO[bytes]:
-        """The file's bytes, unpacked; read-only."""
-        if self.packed == "gz":
-            return cast(IO[bytes], gzip.open(self.path, "rb"))
-        if self.packed == "zst":
-            import zstandard
-
-            return cast(IO[bytes], zstandard.open(self.path, "rb"))
-        return self.path.open("rb")
+        """The file's bytes, unpacked; read-only. A damaged packed file ends where its damage begins."""
+        return unpacked(self.path, self.packed, self.damage.append) if self.packed else self.path.open("rb")
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,11 @@ class Reader:
     """One format. ``sniff`` gives its confidence from 0 (not mine) to 100 (certainly mine).
 
     It decides by ``head.data``; a name may only break a tie between contents that are alike.
+    ``anywhere``: its lines may begin late in a text, after those of other programs.
     """
 
     name: str
     says: str
     sniff: Callable[[Head], int]
     read: Callable[[Source], Iterator[Item]]
+    anywhere: bool = False

@@ -16,9 +16,10 @@ import zstandard
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.bundle import BundleFile, head_of
 from postmortem.ingest.load import ingest
+from postmortem.ingest.packed import PIECE
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.readers.records import READER
-from postmortem.ingest.readers.records.blocks import BLOCK, MAX_LINE
+from postmortem.ingest.readers.records.blocks import MAX_LINE
 from postmortem.ingest.readers.records.bulk import bulk
 from postmortem.ingest.readers.records.read import read
 from tests.ingest.stores import ingested, rows
@@ -239,7 +240,7 @@ def test_damaged_gzip(tmp_path: Path) -> None:
 def test_huge_line(tmp_path: Path) -> None:
     """A line longer than 1 MiB is a reject that shows its beginning; the lines around it are read."""
     good = '{"record":"s","req_id":"q","step":%d}\n'
-    for size in (MAX_LINE + 1, BLOCK - 7, 3 * BLOCK + 5):
+    for size in (MAX_LINE + 1, PIECE - 7, 3 * PIECE + 5):
         huge = '{"record":"s","req_id":"q","step":7,"batch_fp":"' + "f" * size + '"}\n'
         got = written(tmp_path, good % 0 + huge + good % 1)
         assert [r["line"] for r in got.s] == [1, 3]

@@ -52,6 +52,8 @@ class _State:
 
 def sniff(head: Head) -> int:
     """90 where a line is the header of either form."""
+    if b"Kernel Name" not in head.data:
+        return 0
     for line in head.data.decode("utf-8", "replace").splitlines():
         if "Kernel Name" in line and _header(_fields(line)):
             return 90  # less than a certain magic number: other tools copy this header
@@ -194,4 +196,10 @@ def _batches(state: _State) -> Iterator[Batch]:
     state.launches, state.metrics = [], []
 
 
-READER = Reader(name="ncu", says="Nsight Compute CSV (ncu --csv, with or without --page raw)", sniff=sniff, read=read)
+READER = Reader(
+    name="ncu",
+    says="Nsight Compute CSV (ncu --csv, with or without --page raw)",
+    sniff=sniff,
+    read=read,
+    anywhere=True,
+)

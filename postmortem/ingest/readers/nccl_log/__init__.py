@@ -16,4 +16,5 @@ READER = Reader(
     says="NCCL debug log (NCCL_DEBUG=INFO), with PyTorch's watchdog lines",
     sniff=sniff,
     read=read,
+    anywhere=True,
 )

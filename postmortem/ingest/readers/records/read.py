@@ -12,8 +12,9 @@ import msgspec
 import pyarrow as pa
 
 from postmortem.base.errors import SourceUnreadable
+from postmortem.ingest.packed import Damage
 from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
-from postmortem.ingest.readers.records.blocks import MAX_LINE, Damage, blocks
+from postmortem.ingest.readers.records.blocks import MAX_LINE, blocks
 from postmortem.ingest.readers.records.bulk import batch_of, bulk
 from postmortem.ingest.readers.records.careful import Columns, Decoder
 from postmortem.ingest.readers.records.model import KINDS, RecorderRecord
