@@ -6,6 +6,7 @@ import hashlib
 import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,16 +88,29 @@ def _load_file(
 ) -> Loaded:
     start = time.perf_counter()
     done = Loaded(number, file, "unreadable", 0)
+    with ThreadPoolExecutor(1, "hash") as aside:
+        digest = aside.submit(sha256_of, file.path)
+        _read_file(writer, bundle, done, keep_environment, progress)
+    try:
+        done.sha256 = digest.result()
+    except OSError as e:
+        done.error = done.error or e.strerror or str(e)
+    done.seconds = time.perf_counter() - start
+    return done
+
+
+def _read_file(writer: Writer, bundle: Bundle, done: Loaded, keep_environment: bool, progress: Progress | None) -> None:
+    """Read one file into the store; what stops that is the file's error."""
+    file = done.file
     try:
         done.bytes = file.path.stat().st_size
-        done.sha256 = sha256_of(file.path)
         if file.name.rsplit("/", 1)[-1] == "bundle.toml":
             done.kind = "bundle_toml"
-            return done
+            return
         head = head_of(file)
         if not head.data:
             done.error = "is empty"
-            return done
+            return
         reader = recognise(head)
         done.kind = reader.name if reader else "unrecognised"
         if reader:
@@ -107,9 +121,6 @@ def _load_file(
         done.error = e.reason + (f"; {e.remedy}" if e.remedy else "")
     except (OSError, EOFError, ValueError, RecursionError, zlib.error, zstandard.ZstdError, pa.ArrowException) as e:
         done.error = " ".join((getattr(e, "strerror", None) or str(e) or type(e).__name__).split())
-    finally:
-        done.seconds = time.perf_counter() - start
-    return done
 
 
 def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress: Progress | None) -> None:

@@ -31,6 +31,9 @@ READ_ONLY_CONFIG: dict[str, Any] = {
     "python_enable_replacements": "false",  # a table's name in SQL is never a variable of the program
 }
 
+# Held aside, uncompressed, until finish/ takes out their doubles and writes them once, sorted.
+STAGED = {"x_records": "staged_x_records", "s_records": "staged_s_records"}
+
 # An ingest that has written nothing for a day is dead: what it left is swept at the next one.
 STALE_S = 86_400
 DUCKDB_MAGIC = (8, b"DUCK")  # offset and text in the file's first block
@@ -70,7 +73,7 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 class Writer:
-    """A store being written; use ``create``. Rows go in as Arrow tables."""
+    """A store being written; use ``create``. Rows go in as Arrow tables; ``finish`` puts the staged ones in place."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
@@ -88,7 +91,8 @@ class Writer:
         self.con.register("_rows", rows)
         given = ", ".join([*("?" for _ in constants), *(f'"{n}"' for n in rows.column_names)])
         into = ", ".join(f'"{n}"' for n in names)
-        run(self.con, f"INSERT INTO {table} ({into}) SELECT {given} FROM _rows", list(constants.values()))
+        place = STAGED.get(table, table)
+        run(self.con, f"INSERT INTO {place} ({into}) SELECT {given} FROM _rows", list(constants.values()))
         self.con.unregister("_rows")
         return int(rows.num_rows)
 
@@ -100,14 +104,14 @@ class Writer:
 
     def replicas(self) -> set[str]:
         """The replicas that records name."""
-        found = run(self.con, "FROM x_records SELECT replica UNION FROM s_records SELECT replica")
+        found = run(self.con, "FROM staged_x_records SELECT replica UNION FROM staged_s_records SELECT replica")
         return {r for (r,) in found if r is not None}
 
     def replica_spans(self) -> dict[str, tuple[int, int]]:
         """First and last step of each replica, UTC epoch ns."""
         found = run(
             self.con,
-            "FROM s_records SELECT replica, min(ts_ns), max(ts_ns)"
+            "FROM staged_s_records SELECT replica, min(ts_ns), max(ts_ns)"
             " WHERE replica IS NOT NULL AND ts_ns IS NOT NULL GROUP BY replica",
         )
         return {r: (a, b) for r, a, b in found}
@@ -143,6 +147,8 @@ def create(path: Path) -> Iterator[Writer]:
         run(con, "USE store")
         for table in tables().values():
             run(con, table.sql)
+        for name, staged in STAGED.items():
+            run(con, f"CREATE TEMP TABLE {staged} AS FROM {name}")
         run(con, "INSERT INTO bundle VALUES ('store.schema', ?)", [str(SCHEMA_VERSION)])
         yield Writer(con)
         run(con, "USE memory")

@@ -2,16 +2,15 @@
 -- as ignored. Of those at one time the smallest by content is the first, so that the order of lines and
 -- files leaves no trace. A record without a replica is its source's; times come onto the bundle's clock
 -- (NULL where that is beyond 64 bits).
-CREATE TEMP TABLE kept AS
+CREATE TEMP VIEW kept AS
 SELECT r.* REPLACE (
     coalesce(r.replica, s.replica) AS replica,
     CASE WHEN coalesce(c.offset_ns, 0) = 0 THEN r.ts_ns
          ELSE TRY_CAST(CAST(r.ts_ns AS HUGEINT) + c.offset_ns AS BIGINT) END AS ts_ns
 )
-FROM s_records AS r
+FROM staged_s_records AS r
 JOIN sources AS s USING (source_id)
 LEFT JOIN clocks AS c USING (source_id);
-DELETE FROM s_records;
 CREATE TEMP TABLE doubles AS
 WITH keys AS (
     SELECT req_id, step, rank, replica, CASE WHEN req_id IS NULL THEN iteration END AS lap FROM kept GROUP BY ALL HAVING count(*) > 1
@@ -36,5 +35,6 @@ INSERT INTO s_records BY NAME
 SELECT r.* FROM kept AS r
 ANTI JOIN doubles AS d ON d.source_id = r.source_id AND d.line = r.line
 ORDER BY replica, rank NULLS FIRST, iteration, req_id, step, source_id, line;
-DROP TABLE kept;
 DROP TABLE doubles;
+DROP VIEW kept;
+DROP TABLE staged_s_records;

@@ -15,27 +15,28 @@ def blocks(source: Source) -> Iterator[bytes | Damage]:
 
     A line longer than MAX_LINE comes cut to MAX_LINE bytes and one more, without the rest of it.
     """
-    rest = bytearray()
+    rest = b""
     cutting = False  # inside a line that is too long: its bytes are dropped until it ends
     damage: Damage | None = None
     for piece in pieces(source.path, source.packed):
         if isinstance(piece, Damage):
             damage = piece
             break
+        start = 0
         if cutting:
-            end = piece.find(b"\n")
-            if end < 0:
+            start = piece.find(b"\n")
+            if start < 0:
                 continue
-            piece, cutting = piece[end:], False
-        rest += piece
-        end = rest.rfind(b"\n") + 1
+            cutting = False
+        end = piece.rfind(b"\n", start) + 1
         if end:
-            yield bytes(rest[:end])
-            del rest[:end]
+            yield rest + piece[start:end]
+            rest, start = b"", end
+        rest += piece[start:]
         if len(rest) > MAX_LINE:
-            del rest[MAX_LINE + 1 :]
+            rest = rest[: MAX_LINE + 1]
             cutting = True
     if rest:
-        yield bytes(rest)
+        yield rest
     if damage:
         yield damage

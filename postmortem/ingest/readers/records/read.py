@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS = 20_000  # records a batch on the careful way: some 10 MB of Python objects
-AHEAD = 2  # blocks parsed at a time: polars and numpy let other threads run, the counting of bytes does not
+THREADS = 2  # that parse blocks: polars has its own besides, and numpy lets others run
+AHEAD = 4  # blocks parsed while one batch is stored: with two, the storing was waited for
 BULK_ROWS = 120_000  # records a batch on the fast way: some 40 MB of columns
 TEXT = 200  # characters kept of a reject, as the contract says
 # What a record that does not fit raises: malformed, another type, bad UTF-8, nested beyond measure.
@@ -132,7 +133,7 @@ def _parsed(source: Source, fast: bool) -> Iterator[tuple[bytes | Damage, pl.Dat
         for block in blocks(source):
             yield block, None
         return
-    with ThreadPoolExecutor(AHEAD, "records") as threads:
+    with ThreadPoolExecutor(THREADS, "records") as threads:
         waiting: deque[tuple[bytes | Damage, Future[pl.DataFrame | None]]] = deque()
         for block in blocks(source):
             waiting.append((block, threads.submit(bulk, block if isinstance(block, bytes) else b"")))
