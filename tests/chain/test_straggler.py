@@ -55,6 +55,20 @@ def test_unknown_request(tmp_path: Path, opened: Opener) -> None:
         opened(write_bundle(tmp_path, *straggler())).chain("b-9")
 
 
+def test_late_only_before_the_batch_changed(tmp_path: Path, opened: Opener) -> None:
+    """A rank that was in time again after the cut was late before it: thirty iterations later do not unsay that."""
+    late = range(70, 82)
+    traces = straggler(
+        extra_ms=dict.fromkeys(late, 5.0),
+        rank_fields={1: {"dequant_cycles": lambda i: 40 if i in late else 0}},
+        batch=dict.fromkeys(range(82, 119), 12),
+        flips={1: 116},
+    )
+    chain = opened(write_bundle(tmp_path, *traces)).chain("b-1")
+    assert [link.kind for link in chain.links] == WHOLE
+    assert chain.links[0].rank == 1
+
+
 def test_constant_skew_is_no_straggler(tmp_path: Path, opened: Opener) -> None:
     """A rank that is always 3 % slower is not to blame when all ranks slow down alike."""
     calm = Trace("a")

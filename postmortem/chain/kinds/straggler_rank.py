@@ -39,11 +39,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     times, now, calm = up.ranks, up.rows[up.found.now], up.rows[up.found.calm]
     if len(times.ranks) < 2:
         return RuledOut("only one rank ran")
-    # A rank that made the batch change mostly stays late up to the flip: these iterations lie upstream of it too.
-    stop, flipped = effect.facts["stop"], case.flip.iteration if case.flip and case.flip.iteration is not None else 0
-    after = np.flatnonzero((times.iterations >= stop) & (times.iterations <= flipped))[:NEAREST]
-    ranked = lateness(times.compute_ms[np.concatenate([now, after])], times.compute_ms[calm])
-    late = [one for one in ranked if one.p_value <= ALPHA and one.low_ms > 0]
+    ranked, late = _late(case, effect, times, now, calm)
     if not late:
         worst = ranked[0]
         return RuledOut(
@@ -61,6 +57,26 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         found.append(replace(link, together=(every[1], every[2])))
     found.sort(key=lambda f: -(f.share or 0.0))
     return replace(found[0], others=tuple(found[1:]))
+
+
+def _late(
+    case: Case, effect: Link, times: RankTimes, now: NDArray[np.int64], calm: NDArray[np.int64]
+) -> tuple[list[Lateness], list[Lateness]]:
+    """All ranks, the latest first, and those that are late beyond chance before the batch changed.
+
+    Where these iterations alone show nobody, a second look takes those that follow with them: a rank that made the batch
+    change mostly stays late up to the flip, and they lie upstream of it too. Its p-values are corrected for two looks.
+    """
+    stop, flipped = effect.facts["stop"], case.flip.iteration if case.flip and case.flip.iteration is not None else 0
+    after = np.flatnonzero((times.iterations >= stop) & (times.iterations <= flipped))[:NEAREST]
+    ranked: list[Lateness] = []
+    for looks, rows in enumerate((now, np.concatenate([now, after])), 1):
+        ranked = lateness(times.compute_ms[rows], times.compute_ms[calm])
+        ranked = [replace(one, p_value=min(1.0, looks * one.p_value)) for one in ranked]
+        late = [one for one in ranked if one.p_value <= ALPHA and one.low_ms > 0]
+        if late or not after.size:
+            return ranked, late
+    return ranked, []
 
 
 @dataclass(frozen=True)
