@@ -64,8 +64,9 @@ def _late(
 ) -> tuple[list[Lateness], list[Lateness]]:
     """All ranks, the latest first, and those that are late beyond chance before the batch changed.
 
-    Where these iterations alone show nobody, a second look takes those that follow with them: a rank that made the batch
-    change mostly stays late up to the flip, and they lie upstream of it too. Its p-values are corrected for two looks.
+    Where these iterations alone show nobody, a second look takes those that follow with them: a rank that made the
+    batch change mostly stays late up to the flip, and they lie upstream of it too. Its p-values are corrected for two
+    looks.
     """
     stop, flipped = effect.facts["stop"], case.flip.iteration if case.flip and case.flip.iteration is not None else 0
     after = np.flatnonzero((times.iterations >= stop) & (times.iterations <= flipped))[:NEAREST]
