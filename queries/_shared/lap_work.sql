@@ -9,13 +9,14 @@ WITH laps AS (
     FROM nvtx_utc
     WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL
 ), launched AS (
-    SELECT k.source_id, k.start_ns, k.end_ns, k.work, k.name, a.start_ns AS call_ns, a.end_ns AS called_ns
+    SELECT k.source_id, k.global_pid, k.correlation_id, k.start_ns, k.end_ns, k.work, k.name, a.start_ns AS call_ns,
+           a.end_ns AS called_ns
     FROM nsys_gpu_work AS k
     JOIN cuda_api AS a ON a.source_id = k.source_id AND a.correlation_id = k.correlation_id
                           AND (a.global_tid >> 24) = (k.global_pid >> 24)
     WHERE k.source_id IN (SELECT source_id FROM laps)
 ), placed AS (
-    SELECT l.replica, l.rank, l.iteration, k.source_id, k.work, k.name,
+    SELECT l.replica, l.rank, l.iteration, k.source_id, k.global_pid, k.correlation_id, k.work, k.name,
            k.start_ns + c.origin_ns + c.offset_ns AS start_ns, k.end_ns - k.start_ns AS duration_ns,
            k.call_ns - k.start_ns AS call_ns, k.called_ns - k.start_ns AS called_ns
     FROM launched AS k
@@ -29,5 +30,6 @@ WITH laps AS (
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = p.source_id AND p.start_ns >= f.from_ns
 )
 SELECT replica, rank, iteration, source_id, work, name, coalesce(work = 'kernel' AND starts_with(name, 'nccl'), false) AS nccl,
-       start_ns, start_ns + duration_ns AS end_ns, start_ns + call_ns AS call_ns, start_ns + called_ns AS called_ns
+       start_ns, start_ns + duration_ns AS end_ns, start_ns + call_ns AS call_ns, start_ns + called_ns AS called_ns,
+       global_pid, correlation_id
 FROM aligned

@@ -5,8 +5,8 @@
 -- more, that is taken.
 CREATE VIEW placed_work AS
 WITH loose AS (
-    SELECT s.source_id, s.replica, s.rank, k.work, k.name, k.start_ns + c.origin_ns + c.offset_ns AS own_ns,
-           k.end_ns - k.start_ns AS duration_ns
+    SELECT s.source_id, s.replica, s.rank, k.global_pid, k.correlation_id, k.work, k.name,
+           k.start_ns + c.origin_ns + c.offset_ns AS own_ns, k.end_ns - k.start_ns AS duration_ns
     FROM nsys_gpu_work AS k
     JOIN sources AS s USING (source_id)
     JOIN clocks AS c USING (source_id)
@@ -17,10 +17,11 @@ WITH loose AS (
     FROM loose AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
 )
-SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns FROM lap_work
+SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id FROM lap_work
 UNION ALL
 SELECT t.replica, t.rank, l.iteration, t.source_id, t.work, t.name,
-       coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns
+       coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns, t.global_pid,
+       t.correlation_id
 FROM aligned AS t
 ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.start_ns >= l.start_ns
 WHERE t.start_ns <= l.end_ns

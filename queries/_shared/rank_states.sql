@@ -12,7 +12,8 @@ SELECT replica, rank, iteration,
        coalesce(max(kv_evicted_blocks) FILTER (WHERE req_id IS NULL), sum(kv_evicted_blocks)) AS kv_evicted_blocks,
        coalesce(max(recompute_tokens) FILTER (WHERE req_id IS NULL), sum(recompute_tokens)) AS recompute_tokens,
        bool_or(paging_on) AS paging_on, max(dequant_cycles) AS dequant_cycles, max(queue_p95_ms) AS queue_p95_ms,
-       min(algo_id) AS algo_id, min(expected_algo_id) AS expected_algo_id, min(fallback_reason) AS fallback_reason,
+       min(algo_id) AS algo_id, min(kernel_variant) AS kernel_variant, min(expected_algo_id) AS expected_algo_id,
+       min(fallback_reason) AS fallback_reason,
        min(precision_path) AS precision_path, max(isolation_mode) AS isolation_mode
 FROM s_records
 WHERE iteration IS NOT NULL AND replica IS NOT NULL
