@@ -22,7 +22,8 @@ class Scenario:
 
     ``fault`` is the one to name (None: none is shown by the records, whatever happened); ``path`` the kinds of the
     chain's links. ``control``: no root cause may be claimed. ``hidden``: fields taken out of the records.
-    ``traces``: Nsight Systems exports of every rank stand beside the records.
+    ``traces``: Nsight Systems exports of every rank stand beside the records; ``missing``: a rank of which there is
+    neither a record nor an export.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Scenario:
     greedy: bool = True
     also: tuple[str, ...] = field(default=())
     traces: bool = False
+    missing: int | None = None
 
 
 def _ranked(kind: str, tp: int) -> list[str]:
@@ -234,6 +236,15 @@ def lossy(seed: int) -> Scenario:
     return replace(found, name="lossy", family="trap", lost=0.01, doubled=0.01)
 
 
+def missing_rank(seed: int, traces: bool) -> Scenario:
+    """Nothing was kept of the rank that stalled: the others waited, and who for no record shows."""
+    name = "missing_export" if traces else "missing_rank"
+    world, rng = _base(seed, (2, 4, 8))
+    fault = Fault("quant_stall", *_window(rng), SIZES["medium"], rank=int(rng.integers(world.tp)))
+    return Scenario(name, "evidence_out", "medium", replace(world, faults=(fault,)), fault, STRETCH, control=True,
+                    expect_root=False, traces=traces, hidden=("rank",) if traces else (), missing=fault.rank)  # fmt: skip
+
+
 Maker = Callable[[int], Scenario]
 
 
@@ -251,4 +262,5 @@ def all_scenarios() -> list[Maker]:
     made += [lambda seed, k=kind: precision(k, "medium", seed) for kind in stalls]  # type: ignore[misc]
     made += [lambda seed, k=kind: drift(k, seed) for kind in drifts]  # type: ignore[misc]
     made += [nothing, host_noise, nothing, host_noise, unrecorded, evidence_out, sampled, constant_skew, skewed_clocks]
-    return [*made, harmless_pins, bystander, early_surge, two_faults, lossy, traces_alone]
+    made += [harmless_pins, bystander, early_surge, two_faults, lossy, traces_alone]
+    return [*made, *(lambda seed, t=traces: missing_rank(seed, t) for traces in (False, True))]  # type: ignore[misc]

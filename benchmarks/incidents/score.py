@@ -97,6 +97,7 @@ def judged(answer: dict[str, Any]) -> dict[str, Any]:
         rank_right = top is not None and top["rank"] in {0, None}
     else:
         rank_right = top is not None and top["rank"] == truth["rank"]
+    verdicts = {truth["verdict"]} if not flip or flip["exact"] else {"partial"}  # partial at best
     both = sum((Counter(links) & Counter(truth["path"])).values())
     return {
         "kind": kind_right,
@@ -104,12 +105,19 @@ def judged(answer: dict[str, Any]) -> dict[str, Any]:
         "claimed": root is not None and not kind_right,
         "precision": both / len(links) if links else float(not truth["path"]),
         "recall": both / len(truth["path"]) if truth["path"] else float(not links),
-        "flip": None if "step" not in label else flip is not None and (
-            flip["step"], flip["token_id"], flip["reference_token_id"]
-        ) == (label["step"], label["token_id"], label["reference_token_id"]),
-        "verdict": chain.get("verdict") == truth["verdict"] if truth["root_cause"] or "step" not in label else None,
+        "flip": None if "step" not in label else flip_right(flip, label),
+        "verdict": chain.get("verdict") in verdicts if truth["root_cause"] or "step" not in label else None,
         "path": links == truth["path"],
     }  # fmt: skip
+
+
+def flip_right(flip: dict[str, Any] | None, label: dict[str, Any]) -> bool:
+    """Step and both tokens; of a first difference *seen*: that it does not lie before the true one."""
+    if flip is None:
+        return False
+    if not flip["exact"]:
+        return bool(flip["step"] >= label["step"])
+    return all(flip[key] == label[key] for key in ("step", "token_id", "reference_token_id"))
 
 
 def share(values: Iterable[bool | float | None]) -> str:

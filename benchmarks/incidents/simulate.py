@@ -63,7 +63,7 @@ def simulate(scenario: Scenario, folder: Path) -> list[Label]:
         lines = _lines(records, name, own, scenario, style, rng)
         (folder / "bundle" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
         if scenario.traces:
-            write_traces(calm if records is left else world, records, folder / "bundle" / name)
+            write_traces(calm if records is left else world, records, folder / "bundle" / name, scenario.missing)
     labels = []
     for key, tokens in right.tokens.items():
         if key not in left.tokens or key not in mended.tokens:
@@ -118,7 +118,7 @@ def _lines(
                     record[field] = tactics[record[field]]
             if kind == "x" and not scenario.greedy:
                 record["decode_cfg_applied"] = {"temperature": 0.8, "seed": int(rng.integers(1 << 30))}
-            if "rank" in row and "rank" in scenario.hidden:
+            if "rank" in row and ("rank" in scenario.hidden or row["rank"] == scenario.missing):
                 continue
             if kind == "s" and rng.random() < scenario.lost:
                 continue

@@ -47,11 +47,11 @@ TABLES = {
 }
 
 
-def write_traces(world: World, records: Run, folder: Path) -> None:
-    """``folder``/rank0.sqlite and so on; times by each rank's own clock."""
+def write_traces(world: World, records: Run, folder: Path, missing: int | None = None) -> None:
+    """``folder``/rank0.sqlite and so on, without the ``missing`` rank; times by each rank's own clock."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([world.seed, 17])
-    for rank in range(world.tp):
+    for rank in set(range(world.tp)) - {missing}:
         rows = [r for r in records.s if r.get("rank") == rank]
         _export(folder / f"rank{rank}.sqlite", rank, _rows(world, rank, rows, rng))
 

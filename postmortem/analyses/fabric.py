@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -114,7 +114,7 @@ class Spell:
 
     first: int
     stop: int
-    regime: Literal["normal", "congested", "degraded"]
+    regime: Literal["normal", "congested", "degraded", "undecided"]
     ratio: tuple[float, float, float]
     p_value: float
 
@@ -168,12 +168,18 @@ def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int
 
 
 def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDArray[np.float64], list[Spell]] | None:
-    """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank."""
+    """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank.
+
+    Where ranks are absent, slow spells are undecided: the others may have waited for one of them.
+    """
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return None
     transfer = _at_one_size(catalogue, replica, times)
-    return times, transfer, fabric_regimes(transfer)
+    spells = fabric_regimes(transfer)
+    if times.absent:
+        spells = [s if s.regime == "normal" else replace(s, regime="undecided") for s in spells]
+    return times, transfer, spells
 
 
 def _at_one_size(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RankTimes:
-    """Where each rank's time went; arrays of shape (iterations, ranks), ms, in step with ``iterations``."""
+    """Where each rank's time went; arrays of shape (iterations, ranks), ms, in step with ``iterations``.
+
+    ``absent``: how many more ranks the replica has at least. Above 0 nothing tells when all had arrived, and
+    ``transfer_ms`` may hold the wait for one that is not here.
+    """
 
     iterations: NDArray[np.int64]
     ranks: tuple[int, ...]
@@ -28,6 +32,12 @@ class RankTimes:
     transfer_ms: NDArray[np.float64]
     wait_ms: NDArray[np.float64]
     source: str
+    absent: int
+
+    @property
+    def here(self) -> str:
+        """Of how many ranks times are here: "3 of 4 ranks"."""
+        return f"{len(self.ranks)} of {len(self.ranks) + self.absent} ranks"
 
     def within(self, window: Window) -> NDArray[np.bool_]:
         """Which rows lie in the window."""
@@ -42,13 +52,15 @@ def rank_times(catalogue: Catalogue, replica: str | None) -> RankTimes | None:
     """
     key = ("rank_times", replica)
     if key not in catalogue.memo:
-        rows = catalogue.kept("rank_iterations", replica=replica)
-        catalogue.memo[key] = _rank_times(rows if replica is not None else rows.filter(pl.col("replica").is_null()))
+        same = pl.col("replica").eq_missing(replica)
+        rows = catalogue.kept("rank_iterations", replica=replica).filter(same)
+        counts = catalogue.kept("replica_ranks", replica=replica).filter(same)
+        catalogue.memo[key] = _rank_times(rows, int(counts["absent"].sum()))
     found: RankTimes | None = catalogue.memo[key]
     return found
 
 
-def _rank_times(rows: pl.DataFrame) -> RankTimes | None:
+def _rank_times(rows: pl.DataFrame, absent: int) -> RankTimes | None:
     if rows.is_empty():
         return None
     ranks = tuple(sorted(rows["rank"].unique().to_list()))
@@ -71,6 +83,7 @@ def _rank_times(rows: pl.DataFrame) -> RankTimes | None:
         transfer_ms=grid("comm_ns"),
         wait_ms=grid("sync_ns"),
         source=" and ".join(sorted(whole["source"].unique().to_list())),
+        absent=absent,
     )
 
 

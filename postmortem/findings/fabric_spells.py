@@ -2,10 +2,11 @@
 One row a replica and stretch of iterations with one level, cut where transfer time changed it beyond chance. Normal is
 the level of the longest stretch. A stretch is slow where the 95 % interval of its ratio lies above 1 and its median is
 one that fewer than 1 in 40 normal iterations reach: congested if transfers were normal again after it, degraded
-if they stayed slow to the end. It can't tell a slow switch from a slow card.
+if they stayed slow to the end. Where ranks are absent (see replica_ranks), a slow stretch may be the wait for one of
+them: its regime is undecided. It can't tell a slow switch from a slow card.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
-column: regime VARCHAR - — normal, congested or degraded
+column: regime VARCHAR - — normal, congested, degraded or undecided
 column: first_iteration BIGINT - — its first iteration
 column: last_iteration BIGINT - — its last
 column: transfer_ms DOUBLE ms — median an iteration, after the last arrival

@@ -8,7 +8,7 @@ column: replica VARCHAR - — replica; NULL: nothing tells
 column: comm VARCHAR - — communicator, empty where unnamed
 column: op VARCHAR - — kind of collective: AllReduce, ...
 column: ranks BIGINT ranks — that took part
-column: regime VARCHAR - — of the fabric: normal, congested or degraded; NULL: not known
+column: regime VARCHAR - — of the fabric: normal, congested, degraded or undecided; NULL: not known
 column: alpha_us DOUBLE µs — time of a message of no bytes
 column: alpha_low_us DOUBLE µs — lower end of its 95 % interval
 column: alpha_high_us DOUBLE µs — upper end

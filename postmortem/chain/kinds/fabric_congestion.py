@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from postmortem.chain.inflation import inflated
-from postmortem.chain.kind import Kind, Outcome, RuledOut, Unseen
+from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.upstream import upstream
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "how long transfers took once all ranks had arrived",
             "comm_ms and sync_ms of every rank, or collective ranges or kernels of every rank",
         )
-    return inflated(
+    found = inflated(
         case,
         effect,
         up,
@@ -33,6 +33,12 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         summary="transfers between ranks took {ratio} their calm median although all had arrived",
         queries=("rank_iterations", "collectives"),
     )
+    if up.ranks.absent and isinstance(found, Found):  # calm with it, transfers were calm without the wait for it too
+        return Unseen(
+            f"whether transfers were slow or an absent rank was waited for: {up.ranks.here} are here",
+            "s records, or collective ranges or kernels, of every rank",
+        )
+    return found
 
 
 KIND = Kind(

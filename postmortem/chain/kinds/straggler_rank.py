@@ -37,9 +37,15 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "s records of every rank (rank, iteration, gpu_ms, comm_ms, sync_ms), or NVTX ranges of every rank",
         )
     times, now, calm = up.ranks, up.rows[up.found.now], up.rows[up.found.calm]
+    unseen = Unseen(
+        f"whether an absent rank kept the others waiting: {times.here} are here",
+        "s records, or collective ranges or kernels, of every rank",
+    )
     if len(times.ranks) < 2:
-        return RuledOut("only one rank ran")
+        return unseen if times.absent else RuledOut("only one rank ran")
     ranked, late = _late(case, effect, times, now, calm)
+    if not late and times.absent:
+        return unseen
     if not late:
         worst = ranked[0]
         return RuledOut(
