@@ -241,8 +241,9 @@ def missing_rank(seed: int, traces: bool) -> Scenario:
     name = "missing_export" if traces else "missing_rank"
     world, rng = _base(seed, (2, 4, 8))
     fault = Fault("quant_stall", *_window(rng), SIZES["medium"], rank=int(rng.integers(world.tp)))
+    hidden = ("rank",) if traces else ()
     return Scenario(name, "evidence_out", "medium", replace(world, faults=(fault,)), fault, STRETCH, control=True,
-                    expect_root=False, traces=traces, hidden=("rank",) if traces else (), missing=fault.rank)  # fmt: skip
+                    expect_root=False, traces=traces, hidden=hidden, missing=fault.rank)  # fmt: skip
 
 
 Maker = Callable[[int], Scenario]

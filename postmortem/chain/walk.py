@@ -93,9 +93,17 @@ def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) ->
         return None, Missing("a twin of this sampled request", "a replay with the same seed, or at temperature 0")
     if request["steps"] == 0:
         return None, Missing("which tokens it gave", "s records with token_id")
+    followers = [str(r["req_id"]) for r in catalogue.rows("references") if r["reference"] == req_id]
+    if not followers:
+        return None, Missing(
+            "a replay of this request", "the same request served again on a calm replica, with s records"
+        )
+    differ = [str(r["req_id"]) for r in catalogue.rows("flips") if r["reference"] == req_id]
+    other = differ[0] if differ else followers[0]
     return None, Missing(
-        "a replay of this request, or it is the reference of its group itself",
-        "the same request served again on a calm replica, with s records",
+        f"a calmer replay: it is the reference of its group, and {len(differ)} of {len(followers)} differ from it"
+        + (f", {other} the first" if differ else ""),
+        f"the same request served again on a calmer replica; or ask for {other}, or hold this one against it: --vs {other}",
     )
 
 

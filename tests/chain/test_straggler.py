@@ -38,7 +38,10 @@ def test_reference_is_the_calm_replica(tmp_path: Path, opened: Opener) -> None:
     """Of two requests with the same text the one on the undisturbed replica is the reference."""
     incident = opened(write_bundle(tmp_path, *straggler()))
     assert incident.chain("b-3").reference == "a-3"
-    assert incident.chain("a-3").verdict is Verdict.NO_REFERENCE
+    calmest = incident.chain("a-3")
+    assert calmest.verdict is Verdict.NO_REFERENCE
+    assert "1 of 1 differ from it, b-3 the first" in calmest.missing[0].what
+    assert "--vs b-3" in calmest.missing[0].record
 
 
 def test_no_divergence(tmp_path: Path, opened: Opener) -> None:
