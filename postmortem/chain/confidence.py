@@ -1,9 +1,8 @@
 """How likely a chain is right: of simulated chains whose weakest link had the same grade, how many were.
 
-Right: root cause, rank and every link of the path as simulated. Counted on developing seeds only, before
-this table was written: ``python -m benchmarks.incidents.score --seeds 1200-1379 -o DIR`` (and 1000-1134), see
-benchmarks/incidents/results.md for other seeds. Simulated incidents are cleaner than real ones: take it as an
-upper bound, and look at the grades.
+Right: root cause, rank and every link of the path as simulated. Counted on developing seeds only:
+``python -m benchmarks.incidents.score --seeds 1000-1259 -o DIR``; benchmarks/incidents/results.md tells of other seeds.
+Simulated incidents are cleaner than real ones: take it as an upper bound, and look at the grades.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from postmortem.chain.model import Link
 
 # Weakest grade of a chain that names a root cause: (right, of).
-RIGHT = {Grade.PROVEN: (833, 833), Grade.SUPPORTED: (95, 95), Grade.CIRCUMSTANTIAL: (10, 11), Grade.MISSING: (0, 0)}
+RIGHT = {Grade.PROVEN: (1175, 1175), Grade.SUPPORTED: (16, 16), Grade.CIRCUMSTANTIAL: (7, 7), Grade.MISSING: (0, 0)}
 
 
 def confidence(links: Sequence[Link]) -> float:

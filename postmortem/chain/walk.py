@@ -103,7 +103,7 @@ def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) ->
     return None, Missing(
         f"a calmer replay: it is the reference of its group, and {len(differ)} of {len(followers)} differ from it"
         + (f", {other} the first" if differ else ""),
-        f"the same request served again on a calmer replica; or ask for {other}, or hold this one against it: --vs {other}",
+        f"the same request served again on a calmer replica; or ask for {other}, or hold this one against it with --vs",
     )
 
 

@@ -41,7 +41,7 @@ def test_reference_is_the_calm_replica(tmp_path: Path, opened: Opener) -> None:
     calmest = incident.chain("a-3")
     assert calmest.verdict is Verdict.NO_REFERENCE
     assert "1 of 1 differ from it, b-3 the first" in calmest.missing[0].what
-    assert "--vs b-3" in calmest.missing[0].record
+    assert "ask for b-3" in calmest.missing[0].record
 
 
 def test_no_divergence(tmp_path: Path, opened: Opener) -> None:
