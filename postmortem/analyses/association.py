@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AT_ONCE = 2_000_000  # values turned at once: some tens of megabytes
 
 
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mid-ranks: ties share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     upper = np.cumsum(counts)
@@ -30,7 +30,7 @@ def rises_together(signal: NDArray[np.float64], effect: NDArray[np.float64]) -> 
 
     (0, 1) where either does not vary.
     """
-    a, b = _ranks(signal) - (signal.size + 1) / 2, _ranks(effect) - (effect.size + 1) / 2
+    a, b = mid_ranks(signal) - (signal.size + 1) / 2, mid_ranks(effect) - (effect.size + 1) / 2
     scale = float(np.sqrt((a @ a) * (b @ b)))
     if scale == 0:
         return 0.0, 1.0
@@ -80,7 +80,7 @@ def _scaled_ranks(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDAr
     out = np.empty(values.size)
     order = np.argsort(group, kind="stable")
     for part in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        out[part] = (_ranks(values[part]) - (part.size + 1) / 2) / part.size
+        out[part] = (mid_ranks(values[part]) - (part.size + 1) / 2) / part.size
     return out
 
 

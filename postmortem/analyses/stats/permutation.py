@@ -37,6 +37,17 @@ def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDAr
     return result
 
 
+def every_turn(values: NDArray[np.float64], marked: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum of the values at the marked places, for each way to turn the marks in a circle; entry 0 turns by nothing.
+
+    Turning leaves all neighbours in place, whatever their memory. All n turns at once: a circular correlation, by the
+    fast Fourier transform; sums of whole numbers are exact.
+    """
+    sums = np.fft.irfft(np.fft.rfft(values) * np.conj(np.fft.rfft(marked.astype(np.float64))), values.size)
+    whole: NDArray[np.float64] = np.rint(sums)
+    return whole if np.array_equal(values, np.rint(values)) else sums
+
+
 def late_window(lead: NDArray[np.float64], start: int) -> NDArray[np.float64]:
     """p of each column: is its mean from ``start`` on higher than if iterations were exchangeable?
 
