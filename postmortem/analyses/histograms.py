@@ -26,25 +26,29 @@ ROUNDING = 1e-12  # bits: the same divergence summed in another order may differ
 
 @dataclass(frozen=True)
 class Shift:
-    """``distance`` is Jensen's and Shannon's, 0 to 1, with a 95 % interval; ``p_value``: phases do not matter."""
+    """``distance`` is Jensen's and Shannon's, 0 to 1, with a 95 % interval; ``p_value``: phases do not matter.
+
+    p is None where every turn gives the same distance: one kind ran, and there is nothing to test.
+    """
 
     distance: float
     low: float
     high: float
-    p_value: float
+    p_value: float | None
 
 
 @dataclass(frozen=True)
 class Split:
     """The divergence (the distance squared, bits) and its part at the same shape; ``p_value`` is of no such part.
 
-    ``comparable`` is the share of steps whose group ran in both phases.
+    p is None where every turn gives the same: one kind ran in each group. ``comparable`` is the share of steps whose
+    group ran in both phases.
     """
 
     divergence: float
     comparable: float
     same_shape: float
-    p_value: float
+    p_value: float | None
 
 
 def entropy(counts: Array) -> float:
@@ -83,8 +87,14 @@ def shift(counts: Array, pressured: NDArray[np.bool_]) -> Shift | None:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) - 2 * (drawn.mean() - observed)
     low, high = (float(np.clip(end, 0, 1)) ** 0.5 for end in (min(low, observed), max(high, observed)))
-    p_value = float(np.count_nonzero(turned >= observed - ROUNDING) / turned.size)
-    return Shift(observed**0.5, low, high, p_value)
+    return Shift(observed**0.5, low, high, _p_value(turned))
+
+
+def _p_value(turned: Array) -> float | None:
+    """The share of turns that come as far as the first, which moves nothing; None where all are alike."""
+    if np.ptp(turned) <= ROUNDING:
+        return None
+    return float(np.count_nonzero(turned >= turned[0] - ROUNDING) / turned.size)
 
 
 def _turned(counts: Array, pressured: NDArray[np.bool_]) -> Array:
@@ -152,8 +162,7 @@ def split(counts: Array, group: NDArray[np.int64], pressured: NDArray[np.bool_])
     calm_all, now_all = counts[~pressured].sum(axis=0), counts[pressured].sum(axis=0)
     whole = float(_terms(calm_all / calm_all.sum(), now_all / now_all.sum()).sum())
     comparable = sum(float(every.sum()) for every, _ in both) / float(counts.sum())
-    same = max(0.0, float(within[0]))
-    return Split(whole, comparable, same, float(np.count_nonzero(within >= same - ROUNDING) / turns.size))
+    return Split(whole, comparable, max(0.0, float(within[0])), _p_value(within))
 
 
 def _now(counts: Array, pressured: NDArray[np.bool_], turns: Array) -> Array:

@@ -25,12 +25,12 @@ column: pressured_entropy DOUBLE bits — of the pressured one
 column: distance DOUBLE - — between the two, 0 to 1; NULL: fewer than five iterations in either phase
 column: low DOUBLE - — lower end of its 95 % interval
 column: high DOUBLE - — upper end
-column: p_value DOUBLE - — of phases that do not matter to the tactics
+column: p_value DOUBLE - — of phases that do not matter to the tactics; NULL: one tactic ran, nothing to test
 column: divergence DOUBLE bits — the distance squared, over iterations of known shape; NULL of a class, as the next four
 column: comparable DOUBLE share — of those iterations' steps that are in shape classes which ran in both phases
 column: by_shape DOUBLE bits — of that, what goes with another mix of shape classes
 column: same_shape DOUBLE bits — of that, what changed inside shape classes
-column: same_shape_p_value DOUBLE - — of phases that do not matter to the tactics once the shape is known
+column: same_shape_p_value DOUBLE - — of phases that do not matter once the shape is known; NULL: one tactic a class
 column: says VARCHAR - — the row in a sentence
 needs: s_records(replica, iteration, algo_id)
 uses: iteration_tactics
@@ -125,12 +125,10 @@ def _says(row: Row) -> str:
     if row["distance"] is None:
         few = "pressured" if row["pressured_iterations"] < SHORTEST else "calm"
         return f"nothing to compare: fewer than {SHORTEST} iterations were {few}"
-    moved = f"tactics moved by {row['distance']:.2f} ({row['low']:.2f} to {row['high']:.2f}), p {row['p_value']:.2g}"
     if row["distance"] ** 2 <= ROUNDING:
-        moved = "tactics did not move"
-    elif row["p_value"] > LEVEL:
-        moved += ": no more than chance alone may show"
-    if row["shape_class"] is not None or row["distance"] ** 2 <= ROUNDING:
+        return "tactics did not move"
+    moved = f"tactics moved by {row['distance']:.2f} ({row['low']:.2f} to {row['high']:.2f}), {_chance(row['p_value'])}"
+    if row["shape_class"] is not None:
         return moved
     if row["same_shape"] is None:
         return f"{moved}; by shape or not cannot be told: shapes were not recorded"
@@ -139,13 +137,19 @@ def _says(row: Row) -> str:
     if row["same_shape"] <= ROUNDING:
         compared = f"at those that ran in both phases ({row['comparable']:.0%} of steps) nothing moved"
         return f"{moved}; all of it goes with other shapes: {compared}"
-    proof = f"p {row['same_shape_p_value']:.2g}"
+    proof = _chance(row["same_shape_p_value"])
     share = row["same_shape"] / row["divergence"]
     if share >= 1.005:  # else it reads as all of it
         hidden = f"{row['same_shape']:.2g} bits against {row['divergence']:.2g}, {proof}"
         return f"{moved}; more at the same shape ({hidden}): the mix of shapes hides some of it"
     share = min(share, 1.0)
     return f"{moved}; {share:.0%} of it at the same shape ({proof}), {1 - share:.0%} with other shapes"
+
+
+def _chance(p_value: float | None) -> str:
+    if p_value is None:
+        return "which no turn could tell from chance"
+    return f"p {p_value:.2g}" + (": no more than chance alone may show" if p_value > LEVEL else "")
 
 
 FINDING = Finding(__name__, find)

@@ -77,10 +77,10 @@ def test_by_shape_alone() -> None:
     distance = jensenshannon([small[0], 1 - small[0]], [small[1], 1 - small[1]], base=2)
     assert whole["distance"] == pytest.approx(distance)
     assert whole["p_value"] < 0.05
-    assert (whole["same_shape"], whole["same_shape_p_value"]) == (pytest.approx(0, abs=1e-9), 1)
+    assert (whole["same_shape"], whole["same_shape_p_value"]) == (pytest.approx(0, abs=1e-9), None)
     assert whole["by_shape"] == pytest.approx(distance**2)
     assert [c["shape_class"] for c in classes] == ["tokens=16,k=33-64,tp=2", "tokens=17-31,k=33-64,tp=2"]
-    assert [(c["distance"], c["p_value"], c["calm_entropy"]) for c in classes] == [(0, 1, 0)] * 2
+    assert [(c["distance"], c["p_value"], c["calm_entropy"]) for c in classes] == [(0, None, 0)] * 2
     assert "all of it goes with other shapes: at those that ran in both phases (100% of steps)" in whole["says"]
 
 
@@ -196,22 +196,21 @@ def whole_of(incident: Incident, **params: Any) -> dict[str, dict[str, Any]]:
 
 
 def test_the_labs_stall_moved_tactics_by_shape(shipped: dict[str, Incident]) -> None:
-    """While rank 1 was late (iterations 226 to 352), smaller batches ran another tactic: all of it by shape.
+    """While rank 1 was late, smaller batches ran another tactic: all of it by shape.
 
-    The lab's rule, in its source: up to 16 sequences run 42, more run 43. Batches were 12 in 97 of 127 iterations,
-    1070 of 1474 steps, and never before or after.
+    The lab's rule, in its source: up to 16 sequences run 42, more run 43. Counted by hand in the records: batches of
+    12 have 937 of 1341 steps while the rank was late, 133 of 6550 otherwise.
     """
     late = shipped["straggler"].query("late_ranks").row(0, named=True)
-    first, last = late["first_iteration"], 352
-    found = whole_of(shipped["straggler"], first_iteration=first, last_iteration=last)
-    assert found["a"]["distance"] == 0
+    first = late["first_iteration"]
+    found = whole_of(shipped["straggler"], first_iteration=first, last_iteration=first + late["iterations"] - 1)
+    assert (found["a"]["distance"], found["a"]["p_value"]) == (0, None)
     b = found["b"]
-    assert (b["calm_iterations"], b["pressured_iterations"]) == (307, 127)
-    assert (b["calm_steps"], b["pressured_steps"]) == (6417, 1474)
-    assert b["distance"] == pytest.approx(jensenshannon([1, 0], [404 / 1474, 1070 / 1474], base=2))
+    assert (b["calm_steps"], b["pressured_steps"]) == (6550, 1341)
+    assert b["distance"] == pytest.approx(jensenshannon([133 / 6550, 6417 / 6550], [937 / 1341, 404 / 1341], base=2))
     assert b["low"] < b["distance"] < b["high"]
-    assert b["p_value"] < 0.1
-    assert (b["same_shape"], b["same_shape_p_value"]) == (0, 1)
+    assert 0.02 < b["p_value"] < 0.1  # one stall, once: no more can be said, whatever it moved
+    assert (b["same_shape"], b["same_shape_p_value"]) == (0, None)
 
 
 def test_the_labs_evaporation_by_regime(shipped: dict[str, Incident]) -> None:
