@@ -209,6 +209,11 @@ def test_the_labs_stall_moved_tactics_by_shape(shipped: dict[str, Incident]) -> 
     assert (b["calm_steps"], b["pressured_steps"]) == (6550, 1341)
     assert b["distance"] == pytest.approx(jensenshannon([133 / 6550, 6417 / 6550], [937 / 1341, 404 / 1341], base=2))
     assert b["low"] < b["distance"] < b["high"]
+    assert (b["calm_entropy"], b["pressured_entropy"]) == (
+        pytest.approx(0.143, abs=5e-4),
+        pytest.approx(0.883, abs=5e-4),
+    )
+    assert b["by_shape"] == b["divergence"] == pytest.approx(b["distance"] ** 2)
     assert 0.02 < b["p_value"] < 0.1  # one stall, once: no more can be said, whatever it moved
     assert (b["same_shape"], b["same_shape_p_value"]) == (0, None)
 
