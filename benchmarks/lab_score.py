@@ -2,7 +2,8 @@
 
 Each DIR holds ``bundle/`` and ``truth.toml`` as the lab writes them. A recording of a fault counts as
 right when the most frequent claim over its proven flips is the fault and its rank, and no flip
-claims anything else; a recording of ``none`` when no flip claims a root cause.
+claims anything else; a recording of ``none`` when no flip claims a root cause. One of a fault in which no flip
+could be proven to be its doing has nothing to be right about: it is told apart and not counted.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from postmortem import open_bundle
 NAMES = {"slow_rank": None, "none": None}
 
 
-def score(folder: Path) -> tuple[str, bool]:
-    """One line on the recording, and whether the chain is right."""
+def score(folder: Path) -> tuple[str, bool | None]:
+    """One line on the recording, and whether the chain is right; None: nothing to be right about."""
     truth = tomllib.loads((folder / "truth.toml").read_text("utf-8"))
     fault, rank = truth["fault"], truth.get("rank")
     proven = [f["req_id"] for f in truth.get("flip", []) if f.get("proven")]
     if fault == "request_drift":  # no replay can prove it: the lab names the prompts that it shaped otherwise
         fault = "effective_request_drift"
-        proven = [f"{truth['replica']}-{number}" for number in truth["drifted"]]
+        proven = [f"{truth['replica']}-{number:03d}" for number in truth["drifted"]]
     with open_bundle(folder / "bundle") as incident:
         asked = proven if fault != "none" else incident.flipped()
         chains = [incident.chain(r) for r in asked]
@@ -37,23 +38,27 @@ def score(folder: Path) -> tuple[str, bool]:
     best = claims.most_common(1)[0][0] if claims else None
     meant = None if fault in NAMES else (fault, rank)
     false = sum(n for claim, n in claims.items() if claim not in {None, meant})
+    right: bool | None
     if fault == "none":
         right = not false
     elif fault in NAMES:
         right = not false and bool(late) and late.most_common(1)[0][0] == rank
     else:
         right = not false and best == meant
+    if fault != "none" and not asked:
+        right = None
     said = {("-" if k is None else f"{k[0]}@{k[1]}"): v for k, v in claims.items()}
     who = f"{folder.name:24} {fault:18} rank {rank!s:4} flips {len(asked):3}, step right {steps:3}, false {false:3}"
     line = f"{who}  claims {said}  late rank {dict(late)}  {dict(verdicts)}"
-    return f"{'ok ' if right else 'NO '} {line}", right
+    return f"{ {True: 'ok ', False: 'NO ', None: ' - '}[right] } {line}", right
 
 
 def main() -> int:
     results = [score(Path(d)) for d in sys.argv[1:]]
     for line, _ in results:
         print(line)
-    print(f"{sum(right for _, right in results)} of {len(results)} right")
+    judged = [right for _, right in results if right is not None]
+    print(f"{sum(judged)} of {len(judged)} right; {len(results) - len(judged)} without a proven flip")
     return 0
 
 

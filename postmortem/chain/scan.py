@@ -61,7 +61,7 @@ class Scan:
     """What a bundle holds: its incidents, the worst first, and every divergence, the earliest first.
 
     ``stragglers`` and ``fabric`` stand whether or not any answer flipped: rows of the findings ``late_ranks``, and
-    of ``fabric_spells`` where the fabric was not normal.
+    of ``fabric_spells`` where the fabric was not normal. ``near``: rows of ``near_flips``, requests near the edge.
     """
 
     bundle: str
@@ -71,6 +71,7 @@ class Scan:
     divergences: tuple[Divergence, ...]
     stragglers: tuple[dict[str, Any], ...] = ()
     fabric: tuple[dict[str, Any], ...] = ()
+    near: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The scan as plain JSON values, the schema's name first."""
@@ -94,6 +95,7 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
         divergences=tuple(_divergence(chain) for chain in chains),
         stragglers=tuple(ask(catalogue, "late_ranks").to_dicts()),
         fabric=tuple(row for row in ask(catalogue, "fabric_spells").to_dicts() if row["regime"] != "normal"),
+        near=tuple(ask(catalogue, "near_flips").to_dicts()),
     )
 
 

@@ -15,6 +15,7 @@ from postmortem.render.tree import VERDICT_STYLES, folded
 from postmortem.render.words import plain_kind, visible
 
 NAMED = 6  # requests named in an incident's line: as many as fit two lines of 80 columns
+NEAR = 10  # requests near the edge that are listed, the riskiest: all of them are in --json
 SHOWN = 40  # divergences listed: a screen; all of them are in --json
 
 
@@ -24,6 +25,7 @@ def scan_text(scan: Scan, width: int = 80, colour: bool = False) -> str:
     parts = [_head(scan, look)]
     parts += [_incident(cluster, number, look) for number, cluster in enumerate(scan.incidents, 1)]
     parts += [_ranks(scan, look)] if scan.stragglers or scan.fabric else []
+    parts += [_near(scan, look)] if scan.near else []
     if scan.divergences:
         parts.append(_divergences(scan, look))
     return "\n".join(parts)
@@ -79,6 +81,27 @@ def _ranks(scan: Scan, look: Look) -> str:
     return written(Text("ranks and fabric", style="bold"), look) + "".join(
         folded(Text(visible(line)), look, "  ") for line in lines
     )
+
+
+def _near(scan: Scan, look: Look) -> str:
+    """Requests that kept their tokens by luck: a step under another plan, its margin within the noise."""
+    head = Text(f"{count(len(scan.near), 'request')} near the edge", style="bold")
+    head.append(": no token differs, but a step ran another plan with a margin within the noise")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold", show_edge=False)
+    for name, justify in (("request", "left"), ("step", "right"), ("margin", "right"), ("noise", "right"),
+                          ("risk there", "right"), ("such steps", "right"), ("risk in all", "right")):  # fmt: skip
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for r in scan.near[:NEAR]:
+        cells = (r["req_id"], str(r["step"]), number(r["reference_margin"]), number(r["noise"]), _percent(r["risk"]),
+                 str(r["steps"]), _percent(r["risk_any"]))  # fmt: skip
+        table.add_row(*(Text(visible(cell)) for cell in cells))
+    more = len(scan.near) - NEAR
+    rest = f"  … and {more} more: postmortem query … near_flips\n" if more > 0 else ""
+    return written(head, look) + written(table, look) + rest
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share)} %"
 
 
 def _of(row: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ WITH pairs AS (
     WHERE s.token_id IS NOT NULL AND r.token_id IS NOT NULL
 )
 SELECT tactic, reference_tactic, precision, reference_precision, count(*) AS steps, count(DISTINCT req_id) AS requests,
-       median(moved) AS median_moved, quantile_cont(moved, 0.95) AS p95_moved, max(moved) AS most_moved
+       median(moved) AS median_moved, quantile_cont(moved, 0.95) AS p95_moved,
+       quantile_cont(moved, 0.99) AS p99_moved, max(moved) AS most_moved
 FROM pairs
 WHERE moved IS NOT NULL AND tactic IS NOT NULL AND reference_tactic IS NOT NULL AND (flip IS NULL OR step < flip)
 GROUP BY ALL

@@ -9,9 +9,11 @@
 -- column: requests BIGINT requests — that they are of
 -- column: median_moved DOUBLE logits — median of the absolute difference of the margins
 -- column: p95_moved DOUBLE logits — its 95th percentile
+-- column: p99_moved DOUBLE logits — its 99th percentile
 -- column: most_moved DOUBLE logits — its largest
 -- needs: s_records(req_id, step, algo_id, margin)
 -- uses: _shared/plan_noise
-SELECT tactic, reference_tactic, precision, reference_precision, steps, requests, median_moved, p95_moved, most_moved
+SELECT tactic, reference_tactic, precision, reference_precision, steps, requests, median_moved, p95_moved, p99_moved,
+       most_moved
 FROM plan_noise
 ORDER BY steps DESC, tactic, reference_tactic, precision, reference_precision
