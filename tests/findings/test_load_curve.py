@@ -1,0 +1,50 @@
+"""The curve of churn and flips over load: paper and pencil, sums that hold, the shipped recordings."""
+
+from __future__ import annotations
+
+import pytest
+
+from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import findings
+from tests.findings.test_state_collapse import served
+from tests.queries.test_every_query import store_with
+
+FINDING = findings()["load_curve"]
+
+
+def test_by_hand() -> None:
+    """Sizes 1 to 20, a tenth of the iterations two sizes each; those above 10 run another tactic."""
+    sizes = list(range(1, 21))
+    rows = FINDING.run(Catalogue(store_with(served(sizes, [size > 10 for size in sizes])))).filter(load="concurrency")
+    assert rows["load_from"].to_list() == list(range(1, 20, 2))
+    assert rows["load_to"].to_list() == list(range(2, 21, 2))
+    assert rows["churn"].to_list() == [0.0] * 5 + [1.0] * 5
+    assert rows["steps"].to_list() == [2] * 10
+    assert rows["flip"].to_list() == [0.0] * 10
+
+
+def test_one_load_is_one_row() -> None:
+    """Nine of ten iterations at one load stand together."""
+    sizes = [5] * 18 + [9, 9]
+    rows = FINDING.run(Catalogue(store_with(served(sizes, [False] * 20)))).filter(load="concurrency")
+    assert rows.select("load_from", "load_to", "iterations").rows() == [(5.0, 5.0, 18), (9.0, 9.0, 2)]
+
+
+def test_fewer_records_are_no_surer() -> None:
+    """Half of the iterations have wider intervals."""
+    for n in (20, 40):
+        sizes = [5, 9] * (n // 2)
+        (low, _) = FINDING.run(Catalogue(store_with(served(sizes, [False] * n)))).filter(load="concurrency").to_dicts()
+        assert low["churn_high"] == pytest.approx(1.959964**2 / (n / 2 + 1.959964**2))  # Wilson's, of 0 of n/2
+
+
+def test_the_shipped_recordings(shipped: dict[str, Incident]) -> None:
+    """Every iteration with a known load is in one row of each measure, and every flip is counted once."""
+    for incident in shipped.values():
+        rows, iterations = incident.query("load_curve"), incident.query("load_iterations")
+        for (replica, load), part in rows.group_by("replica", "load"):
+            own = iterations.filter(replica=replica).drop_nulls(str(load))
+            assert part["iterations"].sum() == own.height
+            assert part["flips"].sum() == own["flips"].sum()
+            assert part["steps"].sum() == own["steps"].sum()
