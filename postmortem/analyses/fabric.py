@@ -194,3 +194,26 @@ def _at_one_size(catalogue: Catalogue, replica: str | None, times: RankTimes) ->
     change = change_point(transfer)
     sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
     return at_one_size(transfer, sizes, change.index if change else transfer.size)
+
+
+def sent_by_regime(catalogue: Catalogue) -> pl.DataFrame:
+    """Collectives whose size is recorded (see collective_laps), sorted by replica and time, each with its ``regime``.
+
+    That of the fabric in its iteration; NULL where none is recorded, and before the first that all ranks recorded.
+    """
+    sent = catalogue.view("collective_laps").filter(pl.col("bytes").is_not_null()).sort("replica", "arrival_ns")
+    parts = [
+        part.with_columns(regime=_regimes(catalogue, None if replica is None else str(replica), part["iteration"]))
+        for (replica,), part in sent.group_by("replica", maintain_order=True)
+    ]
+    return pl.concat(parts) if parts else sent.with_columns(regime=pl.lit(None, dtype=pl.String))
+
+
+def _regimes(catalogue: Catalogue, replica: str | None, iterations: pl.Series) -> pl.Series:
+    found = spells_of(catalogue, replica)
+    if found is None:
+        return pl.Series([None] * len(iterations), dtype=pl.String)
+    times, _, spells = found
+    begun = np.array([times.iterations[s.first] for s in spells])
+    at = np.searchsorted(begun, iterations.fill_null(begun[0] - 1).to_numpy(), side="right") - 1
+    return pl.Series([spells[i].regime if i >= 0 else None for i in at], dtype=pl.String)
