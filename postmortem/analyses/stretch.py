@@ -54,14 +54,23 @@ def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
             break
         index, p_value = index + later.index, min(1.0, later.p_value * looks)
     calm, now = np.arange(index)[-NEAREST:], np.arange(index, total_ms.size)[-NEAREST:]
-    return Stretch(
-        calm,
-        now,
-        ChangePoint(index, rises=True, p_value=p_value),
-        median(total_ms[now]),
-        median(total_ms[calm]),
-        median_effect(total_ms[now], total_ms[calm], "ratio"),
-    )
+    return _between(total_ms, calm, now, ChangePoint(index, rises=True, p_value=p_value))
+
+
+def against(total_ms: NDArray[np.float64], found: Stretch, calm: NDArray[np.int64]) -> Stretch | None:
+    """The stretch held against other ``calm`` iterations (indices), all that came before their end left out.
+
+    None where nothing of it came after them.
+    """
+    now = found.now[found.now > calm[-1]]
+    return _between(total_ms, calm[-NEAREST:], now, found.change) if now.size else None
+
+
+def _between(
+    total_ms: NDArray[np.float64], calm: NDArray[np.int64], now: NDArray[np.int64], change: ChangePoint
+) -> Stretch:
+    ratio = median_effect(total_ms[now], total_ms[calm], "ratio")
+    return Stretch(calm, now, change, median(total_ms[now]), median(total_ms[calm]), ratio)
 
 
 def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) -> NDArray[np.float64]:

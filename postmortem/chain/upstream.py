@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import Stretch, at_one_plan, stretch
+from postmortem.analyses.stretch import Stretch, against, at_one_plan, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA
 
@@ -134,8 +134,15 @@ def _upstream(
 ) -> Upstream:
     """Times at one plan: where they seem to stretch, what batch and tactic do to them is taken off first.
 
-    ``told`` is in step with the arrays. The p-value is corrected for the ``looks`` taken.
+    ``told`` is in step with the arrays. The p-value is corrected for the ``looks`` taken. Where bundle.toml names a
+    baseline in which enough of them ran, these are the calm ones, and those before it are left out.
     """
+    named = told["baseline"].fill_null(value=False).to_numpy()
+    if named.sum() >= SHORTEST:
+        first = int(named.argmax())
+        iterations, told, total, named = iterations[first:], told[first:], total[first:], named[first:]
+        comm, compute = (None if part is None else part[first:] for part in (comm, compute))
+        rows = None if rows is None else rows[first:]
     sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     tactics = told["algo_id"].rank("dense").to_numpy()
     several = np.unique(tactics).size > 1
@@ -150,7 +157,10 @@ def _upstream(
         comm = None if comm is None else at_one_plan(comm, sizes, tactics, calm)[known]
         compute = None if compute is None else at_one_plan(compute, sizes, tactics, calm)[known]
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
+        named = named[known]
         found = stretch(total)
+        if found is not None and named.sum() >= SHORTEST:
+            found = against(total, found, np.flatnonzero(named))
         if found is not None:
             change = replace(found.change, p_value=min(1.0, found.change.p_value * looks))
             found = replace(found, change=change)

@@ -1,6 +1,7 @@
--- uses: _shared/request_keys, _shared/steps, _shared/step_regimes, _shared/engine_iterations, _shared/waits
+-- uses: _shared/request_keys, _shared/steps, _shared/step_regimes, _shared/engine_iterations, _shared/waits, _shared/named_baseline
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
--- The calmest comes first: one whose every step was in the regime normal; then the one on the undisturbed replica, that
+-- The calmest comes first: one whose every step was in the regime normal; then one that ran within the named baseline;
+-- then the one on the undisturbed replica, that
 -- for whose iterations the fewest requests waited; then the one that itself left its replica's most frequent plan
 -- (tactic and precision) least; then the replica whose requests left it least; then the one whose step times spread
 -- least (p95 over median); then the member with whose tokens most agree; then the earliest. The reference itself has none.
@@ -28,8 +29,10 @@ WITH members AS (
     GROUP BY e.replica
 ), told AS (
     SELECT s.req_id, bool_or(g.regime <> 'normal') AS strained,
-           hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns
+           hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns,
+           coalesce(bool_and(s.ts_ns BETWEEN b.from_ns AND b.to_ns), FALSE) AS named_calm
     FROM steps AS s
+    CROSS JOIN named_baseline AS b
     LEFT JOIN step_regimes AS g ON g.req_id = s.req_id AND g.step = s.step
     GROUP BY s.req_id
 ), spread AS (
@@ -37,7 +40,7 @@ WITH members AS (
     FROM steps
     GROUP BY replica
 ), weighed AS (
-    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, w.waiting, l.share AS own, v.share AS varied, p.spread,
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, t.named_calm, w.waiting, l.share AS own, v.share AS varied, p.spread,
            coalesce(m.admitted_ns, t.first_ns) AS since_ns,
            count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
@@ -49,7 +52,7 @@ WITH members AS (
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained NULLS LAST, waiting NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
+        ORDER BY strained NULLS LAST, named_calm DESC, waiting NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
                  agree DESC, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed

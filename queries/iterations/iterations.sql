@@ -22,14 +22,16 @@
 -- column: algo_id VARCHAR - — the tactic that most of its requests report
 -- column: precision_path VARCHAR - — the precision that most of its requests report
 -- column: isolation_mode VARCHAR - — shared or strict
+-- column: baseline BOOLEAN - — whether it began within the calm window that bundle.toml names; NULL: it names none
 -- needs: s_records(iteration, replica)
--- uses: _shared/engine_iterations, _shared/waits, _shared/request_runs
+-- uses: _shared/engine_iterations, _shared/waits, _shared/request_runs, _shared/named_baseline
 SELECT e.replica, e.iteration, e.ts_ns AS start_ns, CAST(e.ts_ns + e.gpu_ms * 1e6 AS BIGINT) AS end_ns, e.gpu_ms,
        e.comm_ms, e.sync_ms, e.batch_size, e.requests, e.queue_ms, e.queue_p95_ms,
        CASE WHEN t.replica IS NOT NULL THEN coalesce(w.waiting, 0) END AS waiting, e.vram_free_mb,
        e.workspace_free_mb, e.kv_pool_total_mb, e.isr_pinned_mb, e.ckpt_pinned_mb, e.dequant_cycles, e.algo_id,
-       e.precision_path, e.isolation_mode
+       e.precision_path, e.isolation_mode, e.ts_ns BETWEEN b.from_ns AND b.to_ns AS baseline
 FROM engine_iterations AS e
+CROSS JOIN named_baseline AS b
 LEFT JOIN waits AS w ON w.replica = e.replica AND w.iteration = e.iteration
 LEFT JOIN (SELECT DISTINCT replica FROM request_runs WHERE queue_ms IS NOT NULL) AS t ON t.replica = e.replica
 WHERE $replica IS NULL OR e.replica = $replica
