@@ -98,11 +98,12 @@ def judged(answer: dict[str, Any]) -> dict[str, Any]:
     else:
         rank_right = top is not None and top["rank"] == truth["rank"]
     verdicts = {truth["verdict"]} if not flip or flip["exact"] else {"partial"}  # partial at best
+    blamed = {link["rank"] for link in chain.get("links", []) if link["rank"] is not None} | {truth["rank"]}
     both = sum((Counter(links) & Counter(truth["path"])).values())
     return {
         "kind": kind_right,
         "rank": rank_right if truth["rank"] is not None else None,
-        "claimed": root is not None and not kind_right,
+        "claimed": (root is not None and not kind_right) or (truth["control"] and blamed > {truth["rank"]}),
         "precision": both / len(links) if links else float(not truth["path"]),
         "recall": both / len(truth["path"]) if truth["path"] else float(not links),
         "flip": None if "step" not in label else flip_right(flip, label),
@@ -164,7 +165,12 @@ def report(answers: list[dict[str, Any]], seeds: str) -> str:
         ("path F1", "0.95", f1([j for _, j in faults]), f"the whole path {share(j['path'] for _, j in faults)}"),
         ("flip step and tokens", "1.00", share(j["flip"] for _, j in pairs), ""),
         ("verdict", "", share(j["verdict"] for _, j in pairs), ""),
-        ("false claims on controls", "0 of 60", f"{sum(j['claimed'] for j in controls)} of {len(controls)}", ""),
+        (
+            "root cause, or another rank, claimed on controls",
+            "0 of 60",
+            f"{sum(j['claimed'] for j in controls)} of {len(controls)}",
+            "",
+        ),
         ("false claims elsewhere", "", f"{sum(j['claimed'] for _, j in faults)} of {len(faults)}", ""),
         ("Brier score of the confidence", "0.05", brier(faults), ""),
         (
