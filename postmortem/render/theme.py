@@ -73,6 +73,15 @@ REGIME_COLOURS: dict[str, str] = {
     "isolation_strict": "#9b4f7e",
 }
 
+#: The fabric's regimes.
+FABRIC_COLOURS: dict[str, str] = {
+    "normal": "#3b7a57",
+    "congested": "#d55e00",
+    "degraded": "#a8323e",
+    "undecided": "#9b4f7e",
+    "not known": "#9aa5b1",
+}
+
 #: From nothing to much, for heat maps: light to dark, one hue family, print-safe.
 HEAT: tuple[str, ...] = ("#f4f1ea", "#f5c97a", "#e07b39", "#a8323e", "#4a1042")
 
@@ -133,7 +142,7 @@ def dark_rules() -> str:
 def config() -> dict[str, Any]:
     """The Vega-Lite configuration that every chart carries."""
     return {
-        "background": "transparent",
+        "background": PAPER,  # a saved picture must be readable on any ground; on dark pages dark_rules turns it
         "font": FONT,
         "view": {"stroke": GRID, "strokeWidth": 1},
         "title": {

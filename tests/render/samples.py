@@ -356,6 +356,7 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         "settings": pl.DataFrame(settings),
         "requests": pl.DataFrame(requests),
         **hardware(iterations, ranks, text),
+        **transfers(ranks, text),
         "plan_noise_between": pl.DataFrame(
             {
                 "tactic": [text or f"gemv_split{n}" for n in range(3)],
@@ -366,6 +367,24 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
             }
         ),
     }
+
+
+def transfers(ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:
+    """Transfers of the made-up incident by size, and their lines: 10 µs and 5 GB/s, congested 10 µs and 2 GB/s."""
+    key = {"replica": text or "b", "comm": text or "0x1", "op": text or "AllReduce", "ranks": ranks}
+    sizes, lines = [], []
+    for regime, beta in (("normal", 5.0), ("congested", 2.0)):
+        for size in (4096, 16384, 65536, 262144):
+            median = 10 + size / beta / 1e3
+            figures = {"median_us": median, "low_us": median * 0.9, "high_us": median * 1.4}
+            sizes.append(
+                {**key, "regime": text or regime, "bytes": size, "messages": 300, **figures}
+                | {"longest_us": median * 3, "longest_seq": size % 97}
+            )
+        alpha = {"alpha_us": 10.0, "alpha_low_us": 9.0, "alpha_high_us": 11.0}
+        slope = {"beta_gbps": beta, "beta_low_gbps": beta * 0.9, "beta_high_gbps": beta * 1.1}
+        lines.append({**key, "regime": text or regime, **alpha, **slope, "sizes": 4, "messages": 1200})
+    return {"transfer_sizes": pl.DataFrame(sizes), "transfer_lines": pl.DataFrame(lines)}
 
 
 def hardware(iterations: int = 450, ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:

@@ -156,6 +156,68 @@ def test_residency_keeps_the_lowest_hit_rate() -> None:
     assert "selected" not in stalls["reason"].to_list()
 
 
+def _transfers(**changes: Any) -> dict[str, pl.DataFrame]:
+    """Three sizes of one kind and regime, and their line: 10 µs (9 to 12) and 4 GB/s (2 to 8)."""
+    key = {"comm": "", "op": "AllReduce", "ranks": 8, "regime": "normal"}
+    sizes = [
+        {**key, "bytes": size, "messages": 9, "median_us": us, "low_us": us / 2, "high_us": us * 2}
+        | {"longest_us": us * 50, "longest_seq": size}
+        for size, us in ((4000, 11.0), (40_000, 20.0), (400_000, 110.0))
+    ]
+    line = {"alpha_us": 10.0, "alpha_low_us": 9.0, "alpha_high_us": 12.0, "messages": 27}
+    line |= {"beta_gbps": 4.0, "beta_low_gbps": 2.0, "beta_high_gbps": 8.0, **changes}
+    return {"transfer_sizes": pl.DataFrame(sizes), "transfer_lines": pl.DataFrame([key | line])}
+
+
+def test_the_line_is_alpha_plus_bytes_over_beta() -> None:
+    """At 400 kB 4 GB/s add 100 µs to the 10 of the start; the band reaches from 9 + 50 to 12 + 200."""
+    frames = _transfers()
+    rows = _rows(CHARTS["transfer_lines"].spec(frames), "at", "low", "high")
+    ends = {round(row["kib"] * 1024): (row["at"], row["low"], row["high"]) for row in (rows[0], rows[-1])}
+    assert ends == {4000: pytest.approx((11, 9.5, 14)), 400_000: pytest.approx((110, 59, 212))}
+    assert all(row["low"] < row["at"] < row["high"] for row in rows)
+    assert CHARTS["transfer_lines"].says(frames) == (
+        "AllReduce, 8 ranks, fabric normal: 10 (9 to 12) µs to start and 4 (2 to 8) GB/s, from 27 transfers."
+    )
+
+
+def test_a_line_that_does_not_rise_or_begins_below_zero_is_drawn_where_it_can_be() -> None:
+    """Without a bound on the bandwidth the line is flat; below zero, where no logarithm is, nothing is drawn."""
+    flat = _transfers(beta_gbps=float("inf"), beta_high_gbps=float("inf"))
+    rows = _rows(CHARTS["transfer_lines"].spec(flat), "at", "low", "high")
+    assert {row["at"] for row in rows} == {10.0}
+    assert "no bound (2 to no bound) GB/s" in CHARTS["transfer_lines"].says(flat)
+    below = _transfers(alpha_us=-2.0, alpha_low_us=-5.0, alpha_high_us=1.0)
+    rows = _rows(CHARTS["transfer_lines"].spec(below), "at", "low", "high")
+    assert min(row["kib"] * 1024 for row in rows) > 8000
+    assert all(0 < row["low"] <= row["at"] < row["high"] for row in rows)
+
+
+def test_transfers_without_a_line_are_drawn_and_it_is_said() -> None:
+    """The sizes are drawn, each with its longest transfer's number, and the chart says what a line wants."""
+    spec = CHARTS["transfer_lines"].spec({"transfer_sizes": _transfers()["transfer_sizes"]})
+    assert [(row["bytes"], row["longest_us"], row["longest_seq"]) for row in _rows(spec, "longest_seq")] == [
+        (4000, 550.0, 4000), (40_000, 1000.0, 40_000), (400_000, 5500.0, 400_000),
+    ]  # fmt: skip
+    assert "it wants two sizes" in json.dumps(spec["title"])
+
+
+def test_many_sizes_and_kinds_of_transfers_are_capped() -> None:
+    """Of 1000 sizes those sent most often are drawn, the least and the largest too; of five kinds three; it is said."""
+    one = pl.DataFrame({"bytes": range(1000, 2000)}).with_columns(
+        messages=pl.col("bytes") % 500, median_us=10.0, low_us=9.0, high_us=11.0, longest_us=12.0, longest_seq=7,
+        regime=pl.lit("normal"), comm=pl.lit(""), ranks=2,
+    )  # fmt: skip
+    frame = pl.concat(one.with_columns(op=pl.lit(f"Op{n}"), messages=pl.col("messages") * (n + 1)) for n in range(5))
+    spec = CHARTS["transfer_lines"].spec({"transfer_sizes": frame})
+    drawn = pl.DataFrame(_rows(spec, "longest_seq"))
+    assert sorted(drawn["kind"].unique()) == ["Op2, 2 ranks", "Op3, 2 ranks", "Op4, 2 ranks"]
+    often = {*range(1480, 1500), *range(1980, 2000)}
+    assert set(drawn.filter(pl.col("kind") == "Op4, 2 ranks")["bytes"]) == often | {1000}
+    assert "the 3 kinds sent most often, of 5" in json.dumps(spec["title"])
+    assert "123 of 3000" in json.dumps(spec["title"])
+
+
 def test_a_chart_is_saved_as_svg_and_png(shipped: dict[str, Any], tmp_path: Any) -> None:
     """A chart of a recorded incident saves as SVG and as PNG."""
     chart = shipped["straggler"].chart("rank_lateness", "b-107")
