@@ -24,9 +24,9 @@ def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) ->
     length = block_length(n)
     blocks = -(-n // length)
     starts = rng.integers(0, n - length + 1, size=(RESAMPLES, blocks))
-    # Places in the order of size stand for the values: 16 bits sort by radix, eight times as fast as a median.
+    # Places in the order of size stand for the values: numbers of 32 bits are what processors sort fastest.
     order = np.argsort(values, kind="stable")
-    place = np.empty(n, np.uint16 if n <= 1 << 16 else np.uint32)
+    place = np.empty(n, np.uint32)
     place[order] = np.arange(n)
     drawn = np.lib.stride_tricks.sliding_window_view(place, length)[starts].reshape(RESAMPLES, -1)[:, :n]
     middle = np.sort(drawn, axis=1)[:, [(n - 1) // 2, n // 2]]
