@@ -1,6 +1,6 @@
 """``python -m postmortem``: the same as the command ``postmortem``."""
 
-from postmortem.cli.main import main
+from postmortem.cli.main import run
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run()

@@ -6,7 +6,6 @@ It is written as NAME.ipynb, never beside the evidence and never over another fi
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -36,6 +35,8 @@ def _run(args: Namespace) -> int:
     if find_spec("jupyterlab") is None:
         stderr.error(f"{place}: JupyterLab is not installed; pip install 'postmortem[notebooks]', or --no-launch")
         return Exit.NO_ANSWER
+    import subprocess
+
     return subprocess.call([sys.executable, "-m", "jupyterlab", str(place)])  # noqa: S603  our own interpreter
 
 
