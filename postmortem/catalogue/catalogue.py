@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,16 +23,32 @@ KEPT = 64  # frames kept; a chain asks for about fifteen, most of them its neigh
 
 
 @cache
-def queries() -> dict[str, Query]:
-    """All queries by name. Raises QueryError where two share a name or a header is off."""
-    found: dict[str, Query] = {}
+def _paths() -> dict[str, Path]:
+    """The file of each query by its name. Raises QueryError where two share a name."""
+    found: dict[str, Path] = {}
     for path in sorted(queries_folder().glob("*/*.sql")):
         if path.parent.name.startswith("_"):
             continue
         if path.stem in found:
-            raise QueryError(path.stem, f"stands twice: {found[path.stem].path} and {path}")
-        found[path.stem] = parse(path, path.read_text("utf-8"))
+            raise QueryError(path.stem, f"stands twice: {found[path.stem]} and {path}")
+        found[path.stem] = path
     return found
+
+
+@cache
+def _query(name: str) -> Query:
+    """One query, read when it is first asked for: a chain asks for a few of them. Raises QueryError."""
+    path = _paths()[name]
+    return parse(path, path.read_text("utf-8"))
+
+
+@cache
+def queries() -> dict[str, Query]:
+    """All queries by name. Raises QueryError where two share a name or a header is off."""
+    return {name: _query(name) for name in _paths()}
+
+
+_Asked = tuple[str, tuple[tuple[str, Any], ...]]  # a query's name and its parameters
 
 
 class Catalogue:
@@ -43,13 +60,14 @@ class Catalogue:
         self._derived: set[str] | None = None
         self._filled: dict[str, bool] = {}
         self.memo: dict[tuple[Any, ...], Any] = {}  # figures worked out of this store's rows, by whoever asked
-        self._kept: OrderedDict[tuple[str, tuple[tuple[str, Any], ...]], pl.DataFrame] = OrderedDict()
+        self._kept: OrderedDict[_Asked, pl.DataFrame] = OrderedDict()
+        self._counts: dict[_Asked, int] = {}
 
     def describe(self, name: str) -> Query:
         """A query's header. Raises QueryError where there is none of that name."""
-        if name not in queries():
+        if name not in _paths():
             raise QueryError(name, "is no query", "postmortem query BUNDLE lists them")
-        return queries()[name]
+        return _query(name)
 
     def sql_text(self, name: str) -> str:
         """The query's SELECT as it stands in its file."""
@@ -73,9 +91,10 @@ class Catalogue:
     def filled(self, table: str) -> bool:
         """Whether the store's table holds any row."""
         if table not in self._filled:
-            if table not in tables():
-                raise QueryError(table, "is no table of the store")
-            self._filled[table] = bool(run(self._con, f"FROM {table} LIMIT 1"))
+            try:
+                self._filled[table] = bool(run(self._con, f"SELECT 1 FROM {table} LIMIT 1"))
+            except duckdb.CatalogException as e:
+                raise QueryError(table, "is no table of the store") from e
         return self._filled[table]
 
     def _bound(self, name: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -102,6 +121,19 @@ class Catalogue:
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    def count(self, name: str, **params: Any) -> int:
+        """How many rows ``run`` would give, without fetching them where none has."""
+        key = (name, tuple(sorted(params.items())))
+        if key in self._kept:
+            return self._kept[key].height
+        if key not in self._counts:
+            sql, bound = self._bound(name, params)
+            try:
+                self._counts[key] = int(run(self._con, f"SELECT count(*) FROM ({sql})", bound)[0][0])
+            except duckdb.Error as e:
+                raise QueryError(name, str(e).splitlines()[0]) from e
+        return self._counts[key]
+
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """The query's answer as dictionaries: for small answers, without loading polars."""
         sql, bound = self._bound(name, params)
@@ -119,21 +151,27 @@ class Catalogue:
 
     def sql(self, text: str) -> pl.DataFrame:
         """One's own read-only SQL over the store's tables. Raises QueryError."""
+        import polars as pl
+
         self._use(views())
-        return self._frame("--sql", text, {})
+        try:
+            relation = self._con.sql(text)
+            if relation is None:
+                raise QueryError("--sql", "gives no rows", "it wants a SELECT")
+            frame = pl.from_arrow(relation.to_arrow_table())  # any type may come: pyarrow knows them all
+        except duckdb.Error as e:
+            raise QueryError("--sql", str(e).splitlines()[0]) from e
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series
+        return frame
 
     def _frame(self, name: str, sql: str, bound: dict[str, Any]) -> pl.DataFrame:
+        """The rows of a query of the library, handed over as an Arrow stream: pyarrow is not loaded."""
         import polars as pl
 
         try:
-            relation = self._con.sql(sql, params=bound or None)
-            if relation is None:
-                raise QueryError(name, "gives no rows", "it wants a SELECT")
-            frame = pl.from_arrow(relation.to_arrow_table())
-        except duckdb.Error as e:
+            return pl.DataFrame(self._con.sql(sql, params=bound or None))
+        except (duckdb.Error, pl.exceptions.PolarsError) as e:  # polars tells what DuckDB said amid the rows
             raise QueryError(name, str(e).splitlines()[0]) from e
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series
-        return frame
 
     def _use(self, names: tuple[str, ...]) -> None:
         """Create the shared views that a query builds on, deepest first; kept ones are there already."""

@@ -36,7 +36,7 @@ class Case:
 
     def evidence(self, query: str, **params: Any) -> Evidence:
         """The query as evidence, with the number of its rows."""
-        return Evidence(query, params, self.frame(query, **params).height)
+        return Evidence(query, params, self.catalogue.count(query, **params))
 
     @property
     def replica(self) -> str | None:

@@ -52,6 +52,8 @@ def look(case: Case, effect: Link | None, signal: Signal) -> Outcome:
 
 def values(case: Case, signal: Signal) -> pl.DataFrame:
     """The signal's query with its value as a column, where it was recorded."""
+    if not all(case.catalogue.filled(table) for table, _ in case.catalogue.describe(signal.query).needs):
+        return pl.DataFrame(schema={"rank": pl.Int64, "iteration": pl.Int64, "signal": pl.Float64})
     rows = case.frame(signal.query, replica=case.replica)
     return rows.with_columns(signal.value.cast(pl.Float64).alias("signal")).filter(pl.col("signal").is_not_null())
 

@@ -61,7 +61,7 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
 
 
 def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:
-    rows = catalogue.rows("requests", req_id=req_id)
+    rows = catalogue.kept("requests", req_id=req_id).rows(named=True)
     if not rows:
         from difflib import get_close_matches
 
@@ -114,7 +114,7 @@ def _other_input(catalogue: Catalogue, req_id: str) -> str | None:
 
 
 def _flip(catalogue: Catalogue, req_id: str, reference: str) -> Flip | None:
-    rows = catalogue.rows("flips", req_id=req_id, vs=reference)
+    rows = catalogue.kept("flips", req_id=req_id, vs=reference).rows(named=True)
     if not rows:
         return None
     r = rows[0]

@@ -7,13 +7,15 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from postmortem.base.errors import BundleUnreadable, StoreError
-from postmortem.ingest.bundle import walk
-from postmortem.ingest.load import Derive, Progress, ingest, sha256_of
+from postmortem.ingest.files import walk
 from postmortem.store.schema import SCHEMA_VERSION
 from postmortem.store.store import sweep
+
+if TYPE_CHECKING:
+    from postmortem.ingest.load import Derive, Progress
 
 READERS_VERSION = 3  # raised whenever a reader reads something else out of the same file
 
@@ -49,6 +51,8 @@ def store_of(
     if inside in place.resolve().parents or place.resolve() == inside:
         raise StoreError(str(place), "lies in the bundle, which is only read", "choose another place with --store FILE")
     if fresh or store or not place.is_file():
+        from postmortem.ingest.load import ingest
+
         sweep(cache_folder() / "stores", ".*.duckdb.*.part")
         index.unlink(missing_ok=True)
         ingest(bundle, place, keep_environment=keep_environment, progress=progress, derive=derive)
@@ -71,6 +75,8 @@ def _paths(bundle: Path) -> list[tuple[str, Path]]:
 
 def _content(bundle: Path, keep_environment: bool) -> str:
     """A name for what the bundle holds. A file that cannot be read counts by its name alone."""
+    from postmortem.ingest.load import sha256_of
+
     texts = [str(SCHEMA_VERSION), str(READERS_VERSION), str(keep_environment)]
     for name, path in _paths(bundle):
         try:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import zstandard
 
 from postmortem.base.errors import NothingRecognised, SourceUnreadable
-from postmortem.ingest.bundle import I64, Bundle, BundleFile, SourceSettings, head_of, open_files
+from postmortem.ingest.bundle import I64, Bundle, SourceSettings, head_of, open_files
+from postmortem.ingest.files import BundleFile
 from postmortem.ingest.identity import rank_of, replica_of
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.recognise import recognise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -42,6 +43,22 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_chain_on_a_warm_store_loads_no_reader(tmp_path: Path) -> None:
+    """What only reading or drawing needs stays out: pyarrow, msgspec, archives, statistics and charts."""
+    bundle = ROOT / "sample_traces/incidents/straggler/bundle"
+    words = ["chain", "--req", "b-107", str(bundle), "--store", str(tmp_path / "store.duckdb")]
+    code = (
+        "import sys; from postmortem.cli.main import main\n"
+        f"assert main({words!r}) == 0\n"
+        "heavy = {'pyarrow', 'msgspec', 'tarfile', 'zstandard', 'scipy', 'altair', 'jinja2'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    for loaded in ("'pyarrow'", "[]"):  # read first, then warm
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+        assert loaded in done.stderr
 
 
 def test_reference_pages_are_fresh() -> None:

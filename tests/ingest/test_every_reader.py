@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from postmortem.base.errors import SourceUnreadable
-from postmortem.ingest.bundle import BundleFile, head_of
+from postmortem.ingest.bundle import head_of
+from postmortem.ingest.files import BundleFile
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.recognise import readers, recognise
 from postmortem.store.schema import tables

@@ -14,7 +14,8 @@ import pytest
 import zstandard
 
 from postmortem.base.errors import SourceUnreadable
-from postmortem.ingest.bundle import BundleFile, head_of
+from postmortem.ingest.bundle import head_of
+from postmortem.ingest.files import BundleFile
 from postmortem.ingest.load import ingest
 from postmortem.ingest.packed import PIECE
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from postmortem.base.errors import BundleUnreadable
-from postmortem.ingest.bundle import BundleFile, open_files, read_settings
+from postmortem.ingest.bundle import open_files, read_settings
+from postmortem.ingest.files import BundleFile
 from postmortem.ingest.load import ingest
 from tests.ingest.stores import rows
 

@@ -189,7 +189,7 @@ def ingests(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         seen.append(path)
         ingest(path, *words, **more)
 
-    monkeypatch.setattr(cache, "ingest", counting)
+    monkeypatch.setattr(load, "ingest", counting)
     return seen
 
 
