@@ -51,6 +51,13 @@ def test_drift_is_the_root(tmp_path: Path, opened: Opener, fields: dict[str, Any
     assert chain.flip.step == 85
 
 
+def test_the_usual_input_can_be_asked_too(tmp_path: Path, opened: Opener) -> None:
+    """Asked of the one that saw the usual text: the other saw another one, and that is the finding as well."""
+    chain = opened(changed(tmp_path, "b-1", **TEXT)).chain("a-1")
+    assert (chain.verdict, chain.reference) == (Verdict.DIFFERENT_INPUT, "b-1")
+    assert chain.links[0].kind == "effective_request_drift"
+
+
 def test_drift_without_a_flip(tmp_path: Path, opened: Opener) -> None:
     """The tokens came out the same: the drift is told all the same, and no flip with it."""
     chain = opened(changed(tmp_path, "b-0", **TEXT)).chain("b-0")
