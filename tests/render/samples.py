@@ -357,6 +357,14 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
         "requests": pl.DataFrame(requests),
         **hardware(iterations, ranks, text),
         **transfers(ranks, text),
+        **loads(text),
+        "fragment_iterations": pl.DataFrame(
+            [
+                {k: row[k] for k in ("replica", "iteration", "start_ns", "batch_size", "algo_id")}
+                | {"tokens": row["batch_size"], "utilisation": 1.0 if row["batch_size"] == 32 else 0.75}
+                for row in its
+            ]
+        ),
         "plan_noise_between": pl.DataFrame(
             {
                 "tactic": [text or f"gemv_split{n}" for n in range(3)],
@@ -367,6 +375,28 @@ def frames(iterations: int = 450, ranks: int = 2, text: str | None = None) -> di
             }
         ),
     }
+
+
+def loads(text: str | None = None) -> dict[str, pl.DataFrame]:
+    """Other plans and flips by load in the made-up incident: beyond 30 ms in the queue most steps ran another plan."""
+    curve = [
+        {
+            "replica": text or "b", "load": text or load, "load_from": least + 10 * n, "load_to": least + 10 * n + 5,
+            "iterations": 45, "steps": 900, "churn": churn, "churn_low": churn * 0.9, "churn_high": churn * 0.9 + 0.1,
+            "flips": n, "flip": n / 900, "flip_low": n / 1000, "flip_high": n / 700 + 0.004,
+        }
+        for load, least in (("concurrency", 10.0), ("queue_ms", 0.0), ("free_mb", 4000.0))
+        for n, churn in enumerate((0.0, 0.02, 0.05, 0.8, 0.9))
+    ]  # fmt: skip
+    found = [
+        {
+            "replica": text or "b", "load": text or load, "outcome": text or outcome, "iterations": 225,
+            "threshold": 28.0, "low": 24.0, "high": 31.0, "share_beyond": 0.9, "share_within": 0.03,
+            "separation": 0.87, "p_value": p,
+        }
+        for load, outcome, p in (("queue_ms", "churn", 0.006), ("queue_ms", "flip", 0.3), ("concurrency", "churn", 0.4))
+    ]  # fmt: skip
+    return {"load_curve": pl.DataFrame(curve), "state_collapse": pl.DataFrame(found)}
 
 
 def transfers(ranks: int = 2, text: str | None = None) -> dict[str, pl.DataFrame]:

@@ -218,6 +218,59 @@ def test_many_sizes_and_kinds_of_transfers_are_capped() -> None:
     assert "123 of 3000" in json.dumps(spec["title"])
 
 
+def test_only_a_threshold_told_from_chance_is_drawn() -> None:
+    """Of thresholds with p 0.006, 0.3 and 0.4 the first is drawn, with its interval, and told; else that none is."""
+    frames = chart_frames()
+    spec = CHARTS["state_collapse"].spec(frames)
+    assert [(row["threshold"], row["low"], row["high"]) for row in _rows(spec, "threshold")] == [(28.0, 24.0, 31.0)]
+    assert CHARTS["state_collapse"].says(frames) == (
+        "Beyond 28 ms in the queue (24 to 31) most steps of an iteration ran another plan in 90% of iterations, "
+        "else in 3% (p = 0.006)."
+    )
+    chance = frames["state_collapse"].with_columns(p_value=pl.lit(0.06))
+    spec = CHARTS["state_collapse"].spec({**frames, "state_collapse": chance})
+    assert _rows(spec, "threshold") == []
+    assert "No threshold is told from chance (least p = 0.06, corrected for 3)" in json.dumps(spec["title"])
+
+
+def test_load_grows_to_the_right() -> None:
+    """Free memory falls to the right, requests and waits grow; each row of the curve is a point of both outcomes."""
+    frames = chart_frames()
+    spec = CHARTS["state_collapse"].spec(frames)
+    panels = [column["vconcat"][0]["layer"][-1]["encoding"]["x"] for column in spec["hconcat"]]
+    assert [panel["scale"]["reverse"] for panel in panels] == [False, False, True]
+    points = {(row["load_from"], row["share"]) for row in _rows(spec, "share", "steps")}
+    for outcome in ("churn", "flip"):
+        given = {(a, round(b, 6)) for a, b in frames["load_curve"].select("load_from", outcome).rows()}
+        assert given <= points
+
+
+def test_fragments_are_a_saw_tooth_and_what_ran_stands_on_it() -> None:
+    """12 of 16 rows, 17 of 32; a point a number of tokens and phase, with its tactics."""
+    tokens = [17, 17, 17, 12, 12, 17]
+    frame = pl.DataFrame(
+        {
+            "iteration": range(6), "start_ns": [START + n * MS for n in range(6)], "tokens": tokens,
+            "utilisation": [n / (16 if n <= 16 else 32) for n in tokens],
+            "algo_id": ["43", "43", "44", "42", "42", "43"],
+        }
+    )  # fmt: skip
+    frames = {"fragment_iterations": frame, "links": _links(3, 5)}
+    spec = CHARTS["fragment_utilisation"].spec(frames)
+    line = {row["tokens"]: row["fills"] for row in _rows(spec, "fills")}
+    assert (line[1], line[12], line[16], line[17], line[32]) == (0.0625, 0.75, 1.0, 0.53125, 1.0)
+    points = {(row["phase"], row["tokens"]): row for row in _rows(spec, "utilisation", "share")}
+    assert {key: (row["iterations"], row["tactics"]) for key, row in points.items()} == {
+        ("calm", 17): (3, "43, 44"), ("pressured", 12): (2, "42"), ("pressured", 17): (1, "43"),
+    }  # fmt: skip
+    assert all(row["utilisation"] == line[row["tokens"]] for row in points.values())
+    assert CHARTS["fragment_utilisation"].says(frames) == (
+        "Calm: 53% of the rows hold a token in the mean of 3 iterations, most often 17 tokens (100% of them, 53% full, "
+        "tactic 43, 44); pressured: 68% of the rows hold a token in the mean of 3 iterations, most often 12 tokens "
+        "(67% of them, 75% full, tactic 42)."
+    )
+
+
 def test_a_chart_is_saved_as_svg_and_png(shipped: dict[str, Any], tmp_path: Any) -> None:
     """A chart of a recorded incident saves as SVG and as PNG."""
     chart = shipped["straggler"].chart("rank_lateness", "b-107")

@@ -18,7 +18,9 @@ from postmortem.render.theme import COLOURS
 from tests.render.samples import HOSTILE, MS, START, chart_frames
 
 CHARTS = charts()
-UNITS = re.compile(r"\((ms|logits|%|KiB|MiB|µs)|ms |logits|sequences|iteration|rank|step|tactic|seconds")
+UNITS = re.compile(
+    r"\((ms|logits|%|KiB|MiB|µs)|ms |logits|sequences|iteration|rank|step|tactic|seconds|tokens|requests"
+)
 
 
 def _walk(node: Any) -> list[tuple[str, Any]]:
