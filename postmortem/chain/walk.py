@@ -95,6 +95,10 @@ def _reference(catalogue: Catalogue, request: dict[str, Any], vs: str | None) ->
         return None, Missing("which tokens it gave", "s records with token_id")
     followers = [str(r["req_id"]) for r in catalogue.rows("references") if r["reference"] == req_id]
     if not followers:
+        # the usual input is its own: whoever asked the same and saw another is what it is held against
+        others = [str(r["req_id"]) for r in catalogue.rows("other_inputs") if r["reference"] == req_id]
+        if others:
+            return others[0], None
         return None, Missing(
             "a replay of this request", "the same request served again on a calm replica, with s records"
         )

@@ -85,8 +85,9 @@ def test_judged_by_hand() -> None:
     path = ["quant_stall", "straggler_rank", "token_flip"]
     truth = {"root_cause": "quant_stall", "rank": 1, "tp": 2, "also": [], "path": path, "verdict": "explained",
              "control": False, "label": {"step": 3, "token_id": 5, "reference_token_id": 6}}  # fmt: skip
+    flip = {"step": 3, "exact": True, "token_id": 5, "reference_token_id": 6}
     right = {"root_cause": {"kind": "quant_stall"}, "links": [{"kind": k, "rank": 1} for k in path], "contributing": [],
-             "flip": {"step": 3, "exact": True, "token_id": 5, "reference_token_id": 6}, "verdict": "explained"}  # fmt: skip
+             "flip": flip, "verdict": "explained"}  # fmt: skip
     told = judged({"truth": truth, "chain": right})
     assert (told["kind"], told["rank"], told["path"], told["flip"], told["claimed"]) == (True, True, True, True, False)
     other = json.loads(json.dumps(right).replace('"rank": 1', '"rank": 0'))
@@ -100,10 +101,10 @@ def test_judged_by_hand() -> None:
 
 
 def test_a_first_difference_seen_lies_no_earlier() -> None:
-    """Where earlier steps are lost, a later step is right, an earlier one is not, and the verdict is partial at best."""
+    """Where earlier steps are lost, a later step is right, an earlier one is not, and the verdict is partial."""
     label = {"step": 3, "token_id": 5, "reference_token_id": 6}
-    truth = {"root_cause": None, "rank": None, "tp": 2, "also": [], "path": [], "verdict": "explained", "control": False,
-             "label": label}  # fmt: skip
+    truth = {"root_cause": None, "rank": None, "tp": 2, "also": [], "path": [], "verdict": "explained",
+             "control": False, "label": label}  # fmt: skip
     for step, right in ((2, False), (3, True), (4, True)):
         flip = label | {"step": step, "exact": False, "token_id": 7}
         told = judged({"truth": truth | {"root_cause": "x"}, "chain": {"flip": flip, "verdict": "partial"}})
