@@ -55,6 +55,8 @@ GRADE_SHAPES: dict[Grade, str] = {
     Grade.MISSING: "triangle-up",
 }
 
+#: How much is left of what is no part of the request's own path.
+DIMMED = 0.4
 #: The request under review, what went wrong, and all else.
 LIT = "#d55e00"
 OTHER = "#9aa5b1"
@@ -175,6 +177,8 @@ def config() -> dict[str, Any]:
             "offset": 4,
             "symbolStrokeWidth": 0,
             "symbolOpacity": 1,
+            "titleOrient": "left",
+            "titleAnchor": "middle",
         },
         "text": {"color": INK, "fontSize": SMALL, "font": FONT},
         "concat": {"spacing": 8},

@@ -9,7 +9,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_S, date_text
 from postmortem.render.chart import values
-from postmortem.render.theme import LIT, SHADE, SMALL, WIDTH
+from postmortem.render.theme import LIT, SHADE, SMALL, SOFT, WIDTH
 
 #: Room at the left of every lane for its name.
 GUTTER = 184
@@ -41,9 +41,10 @@ def within(frame: pl.DataFrame, span: Span, start: str, end: str | None = None) 
     return frame.filter((pl.col(end or start) >= span.start_ns) & (pl.col(start) <= span.end_ns))
 
 
-def time_x(span: Span, field: str = "t", last: bool = False) -> alt.X:
+def time_x(span: Span, field: str = "t", last: bool = False, titled: bool = True) -> alt.X:
     """The shared time axis; only the last lane shows its labels."""
-    axis = alt.Axis(title=span.axis_title() if last else None, labels=last, ticks=last, grid=True, tickCount=10)
+    title = span.axis_title() if last and titled else None
+    axis = alt.Axis(title=title, labels=last, ticks=last, grid=True, tickCount=10)
     return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, round(span.seconds, 6)], nice=False), axis=axis)
 
 
@@ -61,6 +62,22 @@ def lane_axis(title: str, height: int, ticks: int = 3) -> alt.Axis:
         tickCount=ticks,
         minExtent=GUTTER - 6,
         maxExtent=GUTTER - 6,
+        grid=False,
+    )
+
+
+def row_axis(colour: str = SOFT) -> alt.Axis:
+    """The axis of a lane of rows: each row's name at the left of the gutter."""
+    return alt.Axis(
+        title=None,
+        labelAlign="left",
+        labelPadding=GUTTER - 8,
+        labelColor=colour,
+        labelLimit=GUTTER - 8,
+        minExtent=GUTTER - 6,
+        maxExtent=GUTTER - 6,
+        ticks=False,
+        domain=False,
         grid=False,
     )
 
@@ -86,11 +103,21 @@ def backdrop(span: Span, links: pl.DataFrame, baseline: pl.DataFrame) -> list[al
     return layers
 
 
-def lane(layers: list[alt.Chart], height: int, span: Span, name: str, *, last: bool) -> alt.LayerChart:
+def lane(
+    layers: list[alt.Chart], height: int, span: Span, name: str, *, last: bool, titled: bool = True
+) -> alt.LayerChart:
     """Layers as one lane of the shared width; its first layer bears the lane's name, the last lane the time."""
     named = [layers[0].properties(name=name), *layers[1:]]
     if last:
-        named = [layer.encode(x=time_x(span, last=True)) for layer in named]
+        named = [_timed(layer, span, titled=titled) for layer in named]
     chart = alt.LayerChart(layer=named)
     chart.width, chart.height = WIDTH - GUTTER, height
     return chart
+
+
+def _timed(layer: alt.Chart, span: Span, *, titled: bool) -> alt.Chart:
+    """The layer with the time written below; a layer that sets its own ``x`` by a signal keeps it."""
+    if isinstance(layer.encoding.x, alt.XDatum):
+        return layer
+    timed: alt.Chart = layer.encode(x=time_x(span, last=True, titled=titled))
+    return timed

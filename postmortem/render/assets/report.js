@@ -63,6 +63,7 @@
       ["Later", (a, b, w) => [a + w / 4, b + w / 4]],
       ["All", () => whole],
     ];
+    bar.title = "Drag over the lanes to pan, Ctrl and scroll to zoom, double-click to see all; drag over the overview to choose.";
     if (incident) moves.unshift(["The incident", () => incident]);
     for (const [label, change] of moves) {
       button(bar, label, () => { const [a, b] = shown(); show(change(a, b, b - a)); });

@@ -19,13 +19,15 @@ from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentenc
 from postmortem.render.lanes.chain import chain_lane
 from postmortem.render.lanes.overview import overview
 from postmortem.render.lanes.ranks import collective_lane, rank_lanes
-from postmortem.render.lanes.request import margin_lane, own_steps
+from postmortem.render.lanes.request import life, margin_lane, own_steps
 from postmortem.render.lanes.scheduler import batch_lane, tactic_lane
 from postmortem.render.lanes.state import STRIP, memory_lane, queue_lane, regime_lane
 from postmortem.render.theme import LANE, WIDTH
 from postmortem.render.time_axis import Span, backdrop, lane, within
 from postmortem.render.words import plain_kind
 
+#: Height of a link's row, pixels: its mark, and an arrow's head above.
+ROW = 26
 #: A recording longer than this many times the incident is drawn around the incident only.
 AROUND = 12
 
@@ -115,22 +117,22 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     links = within(frames["links"].drop_nulls("start_ns"), span, "start_ns", None)
     if links.height:
         own = own_steps(frames, span)
-        lanes.append((chain_lane(links, own, span), 21 * (links.height + own["req_id"].n_unique()) + 6))
+        lanes.append((chain_lane(links, own, span), ROW * (links.height + own["req_id"].n_unique()) + 6))
     lanes += [(layers, LANE) for layers in rank_lanes(frames, span, notes)]
     for make, height in (
         (collective_lane, LANE),
         (batch_lane, LANE),
         (queue_lane, LANE),
         (memory_lane, LANE),
-        (regime_lane, STRIP),
-        (margin_lane, LANE + 18),
     ):
         layers = make(frames, span, notes)
         if layers:
             lanes.append((layers, height))
-    tactics, rows = tactic_lane(frames, span)
-    if tactics:
-        lanes.insert(len(lanes) - 1 if frames["request_steps"].height else len(lanes), (tactics, 16 * rows + 4))
+    regimes, rows = regime_lane(frames, span, notes)
+    tactics, kinds = tactic_lane(frames, span)
+    margins = margin_lane(frames, span, notes)
+    below = ((regimes, STRIP * rows + 4), (tactics, STRIP * kinds + 4), (margins, LANE + 18))
+    lanes += [(layers, height) for layers, height in below if layers]
     if not lanes:
         return alt.vconcat(nothing("no lane has a record in this stretch of time", WIDTH))
     drawn = [
@@ -140,8 +142,8 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     above = overview(frames, span)
     behind = ["Dashed line: the flip."] if "token_flip" in links["kind"] else []
     behind += ["Shaded: the calm iterations that links are compared with."] if frames["baseline"].height else []
+    behind += ["Orange: the request itself; other iterations are dimmed."] if life(frames, span) else []
     said = [" ".join(behind)] if behind else []
-    said += ["Drag to pan, Ctrl and scroll to zoom, double-click to see all."]
     said += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
     zoom = alt.TopLevelSelectionParameter(
         name="zoom",

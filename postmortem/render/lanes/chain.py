@@ -8,7 +8,7 @@ import polars as pl
 from postmortem.chain.model import Grade
 from postmortem.render.chart import values
 from postmortem.render.theme import GRADE_COLOURS, INK, LIT, PAPER
-from postmortem.render.time_axis import GUTTER, Span, time_x
+from postmortem.render.time_axis import Span, row_axis, time_x
 
 
 def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.Chart]:
@@ -39,18 +39,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
         "label:N",
         sort=None,
         scale=alt.Scale(domain=labels),
-        axis=alt.Axis(
-            title=None,
-            labelAlign="left",
-            labelPadding=GUTTER - 8,
-            labelColor=INK,
-            labelLimit=GUTTER - 8,
-            minExtent=GUTTER - 6,
-            maxExtent=GUTTER - 6,
-            ticks=False,
-            domain=False,
-            grid=False,
-        ),
+        axis=row_axis(INK),
     )
     colour = alt.Color(
         "grade:N",
@@ -61,10 +50,16 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
     bars = chart.mark_bar(height=8, opacity=0.45, clip=True).encode(
         x=time_x(span), x2="t2:Q", y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
     )
-    arrows = rows.select("t", pl.col("label").alias("to"), pl.col("label").shift(1).alias("from")).drop_nulls("from")
+    # From the cause's bar along its row to where the effect begins, then down to the effect's mark.
+    arrows = rows.select(
+        "t",
+        pl.col("label").alias("to"),
+        pl.col("label").shift(1).alias("from"),
+        left=pl.col("t").clip(pl.col("t").shift(1), pl.col("t2").shift(1)),
+    ).drop_nulls("from")
     stems = alt.Chart(values(arrows)).mark_rule(color=INK, strokeWidth=1.2, clip=True)
     heads = alt.Chart(values(arrows)).mark_point(
-        shape="triangle-down", filled=True, color=INK, size=36, yOffset=-10, opacity=1, clip=True
+        shape="triangle-down", filled=True, color=INK, size=50, yOffset=-12, opacity=1, clip=True
     )
     dots = chart.mark_point(shape="circle", filled=True, size=230, opacity=1, clip=True).encode(
         x=time_x(span), y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
@@ -73,6 +68,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
     itself = alt.Chart(values(life.select("label", "t", "t2", "steps"))).mark_bar(height=5, color=LIT, clip=True)
     return [
         bars,
+        stems.encode(x=time_x(span, "left"), x2="t:Q", y=alt.Y("from:N", sort=None)),
         stems.encode(x=time_x(span), y=alt.Y("from:N", sort=None), y2="to:N"),
         heads.encode(x=time_x(span), y=alt.Y("to:N", sort=None)),
         dots,

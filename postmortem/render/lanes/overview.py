@@ -40,6 +40,6 @@ def overview(frames: Frames, span: Span) -> list[alt.LayerChart]:
         .encode(x=alt.XDatum(edge[0], type="quantitative"), x2=alt.X2Datum(edge[1]))
     )
     back = backdrop(span, frames["links"], frames["baseline"])
-    chart = lane([*back, line.encode(x=time_x(span), y=y), frame], HEIGHT, span, "over", last=False)
+    chart = lane([*back, line.encode(x=time_x(span), y=y), frame], HEIGHT, span, "over", last=True, titled=False)
     chart.name = "overview"
     return [chart]

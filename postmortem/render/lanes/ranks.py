@@ -8,7 +8,8 @@ import polars as pl
 from postmortem.base.units import NS_PER_MS
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.theme import LANE, LIT, OTHER, STATE_COLOURS
+from postmortem.render.lanes.request import life
+from postmortem.render.theme import DIMMED, LANE, LIT, OTHER, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, time_x, within
 
 #: More ranks than these are not drawn one by one: the blamed ones, then those that wait the most.
@@ -40,42 +41,33 @@ def rank_lanes(frames: Frames, span: Span, notes: list[str]) -> list[list[alt.Ch
     top, over = ceiling(drawn["total"])
     if over:
         notes.append(f"iterations above {top:.3g} ms are marked by a triangle")
+    lit = life(frames, span)
     lanes: list[list[alt.Chart]] = []
     for rank in sorted(ranks[:MOST_RANKS]):
         own = drawn.filter(pl.col("rank") == rank).with_columns(
             span.since("start_ns").clip(0).alias("t"), span.since("end_ns").alias("t2")
         )
         name = f"rank {rank}, blamed\nms an iteration" if rank in blamed else f"rank {rank}\nms an iteration"
-        lanes.append(_rank_lane(own, name, top, span, first=not lanes))
+        lanes.append(_rank_lane(own, name, top, span, lit, first=not lanes))
     return lanes
 
 
-def _rank_lane(own: pl.DataFrame, name: str, top: float, span: Span, *, first: bool) -> list[alt.Chart]:
-    y = alt.Y("ms:Q", stack="zero", scale=alt.Scale(domain=[0, top]), axis=lane_axis(name, LANE))
-    data = values(own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES)))
-    states = (
-        alt.Chart(data)
-        .transform_fold(list(_STATES), as_=["state", "ms"])
-        .transform_calculate(order=f"indexof({list(_STATES)}, datum.state)")
-        .mark_area(interpolate="step-after", clip=True, line=False)
-        .encode(
-            x=time_x(span),
-            y=y,
-            color=alt.Color(
-                "state:N",
-                sort=None,
-                scale=alt.Scale(domain=list(_STATES), range=[STATE_COLOURS[s] for s in _STATES]),
-                legend=alt.Legend(title="a rank's time") if first else None,
-            ),
-            order="order:Q",
-        )
-    )
+def _rank_lane(
+    own: pl.DataFrame, name: str, top: float, span: Span, lit: tuple[float, float] | None, *, first: bool
+) -> list[alt.Chart]:
+    """The iterations, dimmed but for those of the request's ``lit`` life."""
+    data = own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES))
+    states = [_states(data, name, top, span, opacity=DIMMED if lit else 1.0, first=first)]
+    if lit:
+        # With the iteration before, which its first step fell into, and the one after, where the area ends.
+        near = (pl.col("t2") >= lit[0]) & (pl.col("t").shift(1).fill_null(0) <= lit[1])
+        states.append(_states(data.filter(near), name, top, span, opacity=1.0, first=first))
     tips = [
         alt.Tooltip("rank:Q"),
         alt.Tooltip("iteration:Q"),
         *(alt.Tooltip(f"{s}:Q", title=f"{s} (ms)", format=".3f") for s in _STATES),
     ]
-    touch = alt.Chart(data).mark_rect(opacity=0, clip=True).encode(x=time_x(span), x2="t2:Q", tooltip=tips)
+    touch = alt.Chart(values(data)).mark_rect(opacity=0, clip=True).encode(x=time_x(span), x2="t2:Q", tooltip=tips)
     giants = own.filter(pl.col("total") > top).select("t", "rank", "iteration", "total", at=pl.lit(top))
     marks = (
         alt.Chart(values(giants))
@@ -86,7 +78,29 @@ def _rank_lane(own: pl.DataFrame, name: str, top: float, span: Span, *, first: b
             tooltip=[*tips[:2], alt.Tooltip("total:Q", title="whole iteration (ms)", format=".3f")],
         )
     )
-    return [states, touch, *([marks] if giants.height else [])]
+    return [*states, touch, *([marks] if giants.height else [])]
+
+
+def _states(data: pl.DataFrame, name: str, top: float, span: Span, *, opacity: float, first: bool) -> alt.Chart:
+    """Iterations as areas, one on the other."""
+    states: alt.Chart = (
+        alt.Chart(values(data))
+        .transform_fold(list(_STATES), as_=["state", "ms"])
+        .transform_calculate(order=f"indexof({list(_STATES)}, datum.state)")
+        .mark_area(interpolate="step-after", clip=True, line=False, opacity=opacity)
+        .encode(
+            x=time_x(span),
+            y=alt.Y("ms:Q", stack="zero", scale=alt.Scale(domain=[0, top]), axis=lane_axis(name, LANE)),
+            color=alt.Color(
+                "state:N",
+                sort=None,
+                scale=alt.Scale(domain=list(_STATES), range=[STATE_COLOURS[s] for s in _STATES]),
+                legend=alt.Legend(title="a rank's time") if first else None,
+            ),
+            order="order:Q",
+        )
+    )
+    return states
 
 
 def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
@@ -115,7 +129,9 @@ def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Ch
     top, over = ceiling(rows["wait"])
     if over:
         notes.append(f"waits above {top:.3g} ms are drawn at the top, their own figure in the tooltip")
-    rows = rows.with_columns(pl.col("wait").clip(0, top).alias("shown"), pl.lit(0.0).alias("zero"))
+    lit = life(frames, span)
+    seen = pl.lit(1.0) if lit is None else pl.when(pl.col("t").is_between(*lit)).then(1.0).otherwise(DIMMED)
+    rows = rows.with_columns(pl.col("wait").clip(0, top).alias("shown"), pl.lit(0.0).alias("zero"), seen=seen)
     colour = alt.Color(
         "who:N",
         scale=alt.Scale(domain=[late, "another last"], range=[STATE_COLOURS["waiting"], OTHER]),
@@ -130,5 +146,6 @@ def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Ch
         alt.Tooltip("transfer:Q", title="transfer (ms)", format=".3f"),
     ]
     y = alt.Y("shown:Q", scale=alt.Scale(domain=[0, top]), axis=lane_axis("collectives\nms first to last", LANE))
-    bars = alt.Chart(values(rows)).mark_rule(strokeWidth=1.5, opacity=1, clip=True)
-    return [bars.encode(x=time_x(span), y=y, y2="zero:Q", color=colour, tooltip=tips)]
+    bars = alt.Chart(values(rows)).mark_rule(strokeWidth=1.5, clip=True)
+    opacity = alt.Opacity("seen:Q", scale=None, legend=None)
+    return [bars.encode(x=time_x(span), y=y, y2="zero:Q", color=colour, opacity=opacity, tooltip=tips)]

@@ -17,6 +17,12 @@ def own_steps(frames: Frames, span: Span) -> pl.DataFrame:
     return within(steps, span, "ts_ns").sort("step").with_columns(span.since("ts_ns").alias("t"))
 
 
+def life(frames: Frames, span: Span) -> tuple[float, float] | None:
+    """From the request's first own step to its last, seconds since the span's start; None where it has none."""
+    own = own_steps(frames, span)["t"]
+    return None if own.is_empty() else (float(own.min()), float(own.max()))  # type: ignore[arg-type]
+
+
 def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
     """How clear each token's win was, and where it flipped, for the request and the others."""
     own = own_steps(frames, span).drop_nulls("margin")
@@ -37,11 +43,11 @@ def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
         .otherwise(pl.lit("another's")),
     )
     top = ceiling(pl.concat([own["margin"], rows["margin"]]))[0] * 1.1
-    y = alt.Y(
-        "margin:Q",
-        scale=alt.Scale(type="sqrt", domain=[0, top], nice=False),
-        axis=lane_axis("margin\nlogits, root scale", LANE + 18, ticks=4),
-    )
+    axis = lane_axis("margin\nlogits, root scale", LANE + 18)
+    # Under a root a quarter of the lane is a sixteenth of the scale.
+    axis.values = [0.0, float(f"{top / 16:.1g}"), float(f"{top / 4:.1g}"), float(f"{top * 0.85:.1g}")]
+    # A little below zero, so that the marks of a margin of none are seen whole.
+    y = alt.Y("margin:Q", scale=alt.Scale(type="sqrt", domain=[-top / 100, top], nice=False), axis=axis)
     tips = [alt.Tooltip("step:Q"), alt.Tooltip("token_id:Q"), alt.Tooltip("margin:Q", title="margin (logits)")]
     layers = []
     if own.height:

@@ -7,9 +7,9 @@ import polars as pl
 
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.lanes.request import own_steps
-from postmortem.render.theme import INK, LANE, LIT, OTHER, TACTIC_COLOURS
-from postmortem.render.time_axis import GUTTER, Span, lane_axis, time_x, within
+from postmortem.render.lanes.request import life, own_steps
+from postmortem.render.theme import DIMMED, INK, LANE, LIT, OTHER, TACTIC_COLOURS
+from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
 #: More tactics than these share one row.
 MOST_TACTICS = 6
@@ -65,35 +65,33 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
         .len()
         .with_columns(share=pl.col("len") / pl.col("len").sum().over("bin"))
         .with_columns(t=pl.col("bin") * width, t2=(pl.col("bin") + 1) * width)
-        .sort("bin", "tactic")
-        .select("t", "t2", "tactic", "share", iterations="len")
+        .with_columns(seen=(0.25 + 0.75 * pl.col("share")) * _near(life(frames, span), "t", "t2"))
+        .sort("tactic", "bin")
     )
+    # Neighbours that are drawn alike are one rectangle: no seams between them.
+    same = pl.struct("tactic", "share", "seen", pl.col("bin") - pl.int_range(pl.len()))
+    merged = (
+        shares.group_by(same.rle_id().alias("run"), maintain_order=True)
+        .agg(pl.col("t").min(), pl.col("t2").max(), *(pl.col(c).first() for c in ("tactic", "share", "seen")),
+             pl.col("len").sum().alias("iterations"))
+        .drop("run")
+    )  # fmt: skip
     y = alt.Y(
         "tactic:N",
         sort=rows,
         scale=alt.Scale(domain=rows),
-        axis=alt.Axis(
-            title=None,
-            labelAlign="left",
-            labelPadding=GUTTER - 8,
-            labelLimit=GUTTER - 8,
-            minExtent=GUTTER - 6,
-            maxExtent=GUTTER - 6,
-            ticks=False,
-            domain=False,
-            grid=False,
-        ),
+        axis=row_axis(),
     )
     colours = [*TACTIC_COLOURS[: len(named)], OTHER][: len(rows)]
     strips = (
-        alt.Chart(values(shares))
+        alt.Chart(values(merged))
         .mark_rect(clip=True)
         .encode(
             x=time_x(span),
             x2="t2:Q",
             y=y,
             color=alt.Color("tactic:N", scale=alt.Scale(domain=rows, range=colours), legend=None),
-            opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=None),
+            opacity=alt.Opacity("seen:Q", scale=None, legend=None),
             tooltip=[
                 alt.Tooltip("tactic:N"),
                 alt.Tooltip("share:Q", title="share of iterations", format=".0%"),
@@ -107,3 +105,10 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
     ticks = alt.Chart(values(own)).mark_point(shape="circle", filled=True, color=INK, size=9, opacity=1, clip=True)
     lit = ticks.encode(x=time_x(span), y=y, tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("tactic:N"), "iteration:Q"])
     return [strips, lit], len(rows)
+
+
+def _near(lit: tuple[float, float] | None, start: str, end: str) -> pl.Expr:
+    """How much is left of a stretch: all of it within the request's life or without a request, else DIMMED."""
+    if lit is None:
+        return pl.lit(1.0)
+    return pl.when((pl.col(end) >= lit[0]) & (pl.col(start) <= lit[1])).then(1.0).otherwise(DIMMED)

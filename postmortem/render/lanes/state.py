@@ -8,45 +8,76 @@ import polars as pl
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
 from postmortem.render.theme import INK, LANE, OTHER, REGIME_COLOURS, STATE_COLOURS
-from postmortem.render.time_axis import Span, lane_axis, time_x, within
+from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
-#: Height of the strip of regimes, pixels.
+#: Height of a strip of regimes, pixels.
 STRIP = 18
+#: More ranks than these have no strip of their own.
+MOST_RANKS = 8
+#: Ranks whose shares differ by less than this divided their time alike: a pixel or two.
+ALIKE = 0.005
 
 
-def regime_lane(frames: Frames, span: Span, _notes: list[str]) -> list[alt.Chart]:
-    """The replica's regime, that of its worst rank, as a strip; the reason on each stretch."""
-    found = within(frames["regimes"].filter(pl.col("rank").is_null()), span, "start_ns", "end_ns").sort("start_ns")
-    if found.is_empty():
-        return []
-    rows = found.select(
+def regime_lane(frames: Frames, span: Span, notes: list[str]) -> tuple[list[alt.Chart], int]:
+    """The replica's regime, that of its worst rank, as a strip, the reason on each stretch; how many rows it has.
+
+    Where ranks were in other regimes than it, each has a strip below.
+    """
+    found = within(frames["regimes"].filter(pl.col("regime").is_in(list(REGIME_COLOURS))), span, "start_ns", "end_ns")
+    strip, own = found.filter(pl.col("rank").is_null()), found.drop_nulls("rank")
+    if strip.is_empty() and own.is_empty():
+        return [], 0
+    ranks = _unlike(own, frames["links"]["rank"].drop_nulls().unique().to_list())
+    if len(ranks) > MOST_RANKS:
+        notes.append(f"regimes: {MOST_RANKS} of {len(ranks)} ranks, the blamed and the least normal")
+    kept = pl.concat([strip, own.filter(pl.col("rank").is_in(sorted(ranks[:MOST_RANKS])))])
+    severity = pl.col("regime").replace_strict(list(REGIME_COLOURS), range(len(REGIME_COLOURS)), return_dtype=pl.Int64)
+    drawn, said = extremes(kept.with_columns(severity=severity), "start_ns", "severity", ("rank",))
+    if said:
+        notes.append(f"regimes: {said.replace('largest', 'worst')}")
+    words = [name.replace("_", " ") for name in REGIME_COLOURS]
+    whose = pl.when(pl.col("rank").is_null()).then(pl.lit("regime, worst rank"))
+    rows = drawn.select(
         span.since("start_ns").clip(0).alias("t"),
         span.since("end_ns").clip(0, span.seconds).alias("t2"),
         pl.col("regime").str.replace_all("_", " "),
         pl.col("reason").fill_null(""),
+        whose=whose.otherwise(pl.concat_str(pl.lit("regime, rank "), "rank")),
     )
-    words = [name.replace("_", " ") for name in REGIME_COLOURS]
+    order = rows["whose"].unique(maintain_order=True).to_list()
     seen = [word for word in words if word in rows["regime"]]
     colours = dict(zip(words, REGIME_COLOURS.values(), strict=True))
-    axis = lane_axis("regime, worst rank", STRIP)
-    axis.labels = axis.ticks = axis.domain = False
-    strip = (
+    strips = (
         alt.Chart(values(rows))
-        .transform_calculate(lane="'regime'")
         .mark_rect(clip=True, height=STRIP - 6)
         .encode(
             x=time_x(span),
             x2="t2:Q",
-            y=alt.Y("lane:N", axis=axis),
+            y=alt.Y("whose:N", sort=order, scale=alt.Scale(domain=order), axis=row_axis()),
             color=alt.Color(
                 "regime:N",
                 scale=alt.Scale(domain=seen, range=[colours[word] for word in seen]),
                 legend=alt.Legend(title="regime"),
             ),
-            tooltip=[alt.Tooltip("regime:N"), alt.Tooltip("reason:N")],
+            tooltip=[alt.Tooltip("whose:N"), alt.Tooltip("regime:N"), alt.Tooltip("reason:N")],
         )
     )
-    return [strip]
+    return [strips], len(order)
+
+
+def _unlike(own: pl.DataFrame, blamed: list[int]) -> list[int]:
+    """All ranks where any divided its time in another way than the others, the blamed and the least normal first."""
+    times = own.group_by("rank", "regime").agg(ns=(pl.col("end_ns") - pl.col("start_ns")).sum())
+    parts = times.with_columns(share=pl.col("ns") / pl.col("ns").sum().over("rank")).pivot(
+        "regime", index="rank", values="share", sort_columns=True
+    )
+    shares = parts.drop("rank").fill_null(0.0)
+    spread = max((float(shares[c].max() - shares[c].min()) for c in shares.columns), default=0.0)  # type: ignore[operator, arg-type]
+    if spread < ALIKE:
+        return []
+    normal = shares["normal"] if "normal" in shares.columns else pl.repeat(0.0, shares.height, eager=True)
+    order = parts.select("rank", normal=normal).sort("normal", "rank")["rank"].to_list()
+    return [r for r in order if r in blamed] + [r for r in order if r not in blamed]
 
 
 def queue_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
