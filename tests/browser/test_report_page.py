@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,8 +101,8 @@ def test_zoom_by_wheel_and_pan_by_drag(browser: Browser, plain: Path) -> None:
     browser.open(plain)
     browser.evaluate("document.querySelector('#chart-incident_timeline').scrollIntoView()")
     place = browser.evaluate(
-        "(() => { const r = document.querySelector('#chart-incident_timeline svg').getBoundingClientRect();"
-        " return [r.left + r.width * 0.6, r.top + 330]; })()"
+        "(() => { const r = document.querySelector('.concat_1_concat_2_group > g > path.background')"
+        ".getBoundingClientRect(); return [r.left + r.width * 0.6, r.top + r.height / 2]; })()"
     )
     x, y = place
     whole = _domain(browser)
@@ -223,3 +225,99 @@ def test_narrow_pages_do_not_scroll_sideways(browser: Browser, plain: Path, tmp_
     assert browser.evaluate("document.documentElement.scrollWidth") <= 800
     browser.call("Emulation.clearDeviceMetricsOverride")
     assert (tmp_path / "dark.png").stat().st_size > 10_000
+
+
+#: The contrast of each chart's words to the page behind them, by the formula of WCAG 2.1.
+CONTRASTS = """(() => {
+  const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const light = (colour) => {
+    const linear = (c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    const [r, g, b] = parts(colour).map((c) => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  return [...document.querySelectorAll(".plot svg")].flatMap((svg) => {
+    const own = getComputedStyle(svg).backgroundColor;
+    const ground = (parts(own)[3] ?? 1) === 0 ? paper : own;
+    const words = ["axis-label", "axis-title", "legend-label", "legend-title", "title-text"];
+    return [...svg.querySelectorAll(words.map((word) => `.role-${word} text`).join())].map((text) => {
+      const [a, b] = [light(getComputedStyle(text).fill), light(ground)].sort((a, b) => b - a);
+      return [(a + 0.05) / (b + 0.05), text.textContent];
+    });
+  });
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_charts_words_are_readable(browser: Browser, plain: Path, scheme: str) -> None:
+    """On light and dark screens a chart's words stand out from what is behind them, 4.5 to 1 as WCAG wants it."""
+    browser.open(plain)
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    contrasts = browser.evaluate(CONTRASTS)
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    assert len(contrasts) > 100
+    assert [pair for pair in contrasts if pair[0] < 4.5] == []
+
+
+def test_what_is_printed(browser: Browser, plain: Path) -> None:
+    """On paper the first chain's evidence stands open and within the sheet, what only a screen needs is gone."""
+    browser.open(plain)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    sheet = 687  # A4 within margins of 14 mm, at 96 pixels an inch
+    browser.call("Emulation.setDeviceMetricsOverride", width=sheet, height=1000, deviceScaleFactor=1, mobile=False)
+    browser.until("new Promise(done => setTimeout(() => done(true), 500))")
+    browser.until("document.documentElement?.dataset.ready === 'yes'")
+    height = "document.querySelector('%s').getBoundingClientRect().height"
+    try:
+        assert browser.evaluate(height % ".link details.shown table") > 40
+        for gone in ("nav", ".controls", ".anchor"):
+            assert browser.evaluate(height % gone) == 0
+        widest = (
+            "Math.max(...[...document.querySelectorAll('table, svg, pre')].map(e => e.getBoundingClientRect().right))"
+        )
+        assert browser.evaluate(widest) <= sheet
+    finally:
+        browser.call("Emulation.setEmulatedMedia", media="")
+        browser.call("Emulation.clearDeviceMetricsOverride")
+    pdf = base64.b64decode(browser.call("Page.printToPDF", preferCSSPageSize=True)["data"])
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", pdf)) > 3
+
+
+def _key(browser: Browser, key: str, code: int, text: str = "") -> None:
+    for kind in ("keyDown", "keyUp"):
+        pressed = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        browser.call(
+            "Input.dispatchKeyEvent", type=kind, **pressed, **({"text": text} if kind == "keyDown" and text else {})
+        )
+
+
+def test_by_keyboard_alone(browser: Browser, plain: Path) -> None:
+    """Tab first reaches a visible way past the contents; what has the focus is framed; Enter zooms and unfolds."""
+    browser.open(plain)
+    _key(browser, "Tab", 9)
+    label, left, style = browser.evaluate(
+        "(e => [e.textContent, e.getBoundingClientRect().left, getComputedStyle(e).outlineStyle])"
+        "(document.activeElement)"
+    )
+    assert label == "Skip to what happened"
+    assert left >= 0
+    assert style == "solid"
+    _key(browser, "Enter", 13, "\r")
+    browser.until("location.hash === '#summary'", 5)
+    reached = []
+    for _ in range(300):
+        _key(browser, "Tab", 9)
+        reached.append(browser.evaluate("document.activeElement.textContent.trim()"))
+        if reached[-1] == "The incident":
+            break
+    assert reached[-1] == "The incident"
+    assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    whole = _domain(browser)
+    _key(browser, "Enter", 13, "\r")
+    browser.until("new Promise(done => setTimeout(() => done(true), 300))")
+    assert _domain(browser) != whole
+    browser.evaluate("document.querySelector('.link summary').focus()")
+    _key(browser, "Enter", 13, "\r")
+    browser.until("document.querySelector('.link details').open", 5)
+    assert browser.complaints() == []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
+import pytest
 
 from postmortem.base.errors import NotInBundle
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.catalogue.finding import Finding
 
 
 class FakeCatalogue:
@@ -44,3 +49,18 @@ class FakeCatalogue:
     def sql_text(self, name: str) -> str:
         """A query's text."""
         return f"SELECT * FROM {name} -- </script>"
+
+
+@contextmanager
+def findings_as_frames() -> Iterator[None]:
+    """Within it the findings of a FakeCatalogue are its frames too; those of a real one are worked out."""
+    work_out = Finding.run
+
+    def run(self: Finding, catalogue: Catalogue, **params: Any) -> pl.DataFrame:
+        if isinstance(catalogue, FakeCatalogue):
+            return catalogue.run(self.name, **params)
+        return work_out(self, catalogue, **params)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Finding, "run", run)
+        yield

@@ -198,3 +198,87 @@ def test_the_links_stand_from_cause_to_effect() -> None:
     assert [row["mark"] for row in marks[0]] == ["1", "2", "3", "4", "5", "6"]
     arrows = [data for data in spec["datasets"].values() if data and "from" in data[0]]
     assert len(arrows[0]) == 5
+
+
+def _drawn(spec: dict[str, Any], *columns: str) -> list[dict[str, Any]]:
+    return [row for data in spec["datasets"].values() for row in data if all(c in row for c in columns)]
+
+
+def test_arrows_lead_from_the_causes_bar_to_where_the_effect_begins() -> None:
+    """A cause that ended 5 s before its effect is joined to it along its row, one that lasts till then by its bar."""
+    links = pl.DataFrame(
+        {
+            "n": [1, 2, 3], "kind": ["load_surge", "batch_change", "token_flip"], "grade": "proven", "rank": None,
+            "start_ns": [START, START + 6_000 * MS, START + 8_000 * MS],
+            "end_ns": [START + 1_000 * MS, START + 9_000 * MS, None],
+        }
+    )  # fmt: skip
+    spec = CHARTS["incident_timeline"].spec({"links": links})
+    arrows = {(row["from"], row["to"]): (row["left"], row["t"]) for row in _drawn(spec, "from", "to")}
+    assert arrows == {("1 load surge", "2 batch change"): (1.0, 6.0), ("2 batch change", "3 token flip"): (8.0, 8.0)}
+
+
+def test_the_requests_own_path_is_lit() -> None:
+    """Collectives within the request's life are drawn full, the others dimmed; without a request none is."""
+    frames = chart_frames()
+    own = frames["request_steps"].filter(pl.col("role") == "request")["ts_ns"]
+    spec = CHARTS["incident_timeline"].spec(frames)
+    rows = _drawn(spec, "seq", "seen")
+    at = {(row["seq"]): row["seen"] for row in rows}
+    for seq, ns in frames["collectives"].select("seq", "first_arrival_ns").rows():
+        if seq in at:
+            assert at[seq] == (1.0 if own.min() <= ns <= own.max() else 0.4)
+    assert {1.0, 0.4} == set(at.values())
+    areas = [v["opacity"] for k, v in _walk(spec) if k == "mark" and isinstance(v, dict) and v["type"] == "area"]
+    assert areas.count(0.4) == areas.count(1.0) == 2
+    assert "other iterations are dimmed" in json.dumps(spec["title"])
+    alone = CHARTS["incident_timeline"].spec({k: f for k, f in frames.items() if k != "request_steps"})
+    assert {row["seen"] for row in _drawn(alone, "seq", "seen")} == {1.0}
+    assert "dimmed" not in json.dumps(alone["title"])
+
+
+def _regimes(rows: list[tuple[int | None, int, int, str]]) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        rows, schema={"rank": pl.Int64, "a": pl.Int64, "b": pl.Int64, "regime": pl.String}, orient="row"
+    )
+    return frame.select("rank", "regime", start_ns=START + pl.col("a") * MS, end_ns=START + pl.col("b") * MS)
+
+
+def test_ranks_in_other_regimes_have_their_own_strips() -> None:
+    """Where one rank pages and the other does not, each has a strip; where they are alike the worst one's is all."""
+    worst = [(None, 0, 500, "normal"), (None, 500, 900, "paging")]
+    paged = [(1, 0, 500, "normal"), (1, 500, 900, "paging")]
+    calm = frames = {"iterations": chart_frames()["iterations"]}
+    frames = calm | {"regimes": _regimes([*worst, (0, 0, 900, "normal"), *paged])}
+    rows = _drawn(CHARTS["incident_timeline"].spec(frames), "whose", "regime")
+    strips = {(row["whose"], row["regime"], row["t"], row["t2"]) for row in rows}
+    assert strips == {
+        ("regime, worst rank", "normal", 0.0, 0.5), ("regime, worst rank", "paging", 0.5, 0.9),
+        ("regime, rank 0", "normal", 0.0, 0.9),
+        ("regime, rank 1", "normal", 0.0, 0.5), ("regime, rank 1", "paging", 0.5, 0.9),
+    }  # fmt: skip
+    alike = calm | {"regimes": _regimes([*worst, *paged, *((0, *row[1:]) for row in paged)])}
+    rows = _drawn(CHARTS["incident_timeline"].spec(alike), "whose", "regime")
+    assert {row["whose"] for row in rows} == {"regime, worst rank"}
+
+
+def test_the_worst_regime_of_a_column_is_drawn() -> None:
+    """Among 4000 changes of regime the one millisecond of evaporation stays, and the cap is said."""
+    names = ["normal", "queue_degraded"] * 2000
+    names[1777] = "memory_evaporation"
+    regimes = _regimes([(None, n, n + 1, name) for n, name in enumerate(names)])
+    spec = CHARTS["incident_timeline"].spec({"iterations": chart_frames()["iterations"], "regimes": regimes})
+    rows = _drawn(spec, "whose", "regime")
+    assert [row["t"] for row in rows if row["regime"] == "memory evaporation"] == [1.777]
+    assert len(rows) <= 700
+    assert "regimes: the worst of each of 700 columns" in json.dumps(spec["title"])
+
+
+def test_marks_of_no_margin_are_seen_whole() -> None:
+    """The lane of margins reaches a little below zero, its labels do not."""
+    y = next(
+        v for k, v in _walk(CHARTS["incident_timeline"].spec(chart_frames())) if k == "y" and v.get("field") == "margin"
+    )
+    assert y["scale"]["domain"][0] < 0
+    assert min(y["axis"]["values"]) == 0
+    assert max(y["axis"]["values"]) < y["scale"]["domain"][1]

@@ -160,6 +160,14 @@ def test_every_link_has_its_tests_and_evidence(plain_text: str) -> None:
     assert "first rows of rank_iterations" in words.lower()
 
 
+def test_the_commands_behind_the_charts_are_given(plain_text: str) -> None:
+    """Each chart's rows have their command, with the charts that show them, and the request's steps its own."""
+    words = _Page(plain_text).words
+    assert "postmortem query incident rank_iterations  # Incident timeline, Lateness by rank" in words
+    assert "postmortem query incident request_steps --param=req_id=r-17  # Incident timeline, Margins by step" in words
+    assert "postmortem query incident transfer_lines  # Transfers by message size" in words
+
+
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that cannot be finished leaves nothing behind, and an older one as it was."""
     target = tmp_path / "report.html"

@@ -40,6 +40,7 @@
     if (meta.whole) zooming(plot, bar, made.view, meta);
     bar.classList.toggle("corner", !meta.whole);
     saving(plot, bar, made.view);
+    if (meta.whole) hint(bar);
     bar.hidden = false;
   };
 
@@ -49,6 +50,13 @@
     made.textContent = label;
     if (says) made.setAttribute("aria-label", says);
     made.addEventListener("click", act);
+    bar.append(made);
+  };
+
+  const hint = (bar) => {
+    const made = document.createElement("span");
+    made.className = "soft hint";
+    made.textContent = "Drag over the overview to choose, over the lanes to pan; Ctrl and scroll to zoom, double-click to see all.";
     bar.append(made);
   };
 
@@ -63,7 +71,6 @@
       ["Later", (a, b, w) => [a + w / 4, b + w / 4]],
       ["All", () => whole],
     ];
-    bar.title = "Drag over the lanes to pan, Ctrl and scroll to zoom, double-click to see all; drag over the overview to choose.";
     if (incident) moves.unshift(["The incident", () => incident]);
     for (const [label, change] of moves) {
       button(bar, label, () => { const [a, b] = shown(); show(change(a, b, b - a)); });

@@ -11,7 +11,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS, count
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
-from postmortem.render.theme import FIT, REGIME_COLOURS, WIDTH
+from postmortem.render.theme import FIT, OTHER, REGIME_COLOURS, WIDTH
 
 #: More rows than these are cut: replicas first, then the ranks that were least normal.
 MOST = 24
@@ -73,7 +73,9 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     drawn = rows.filter(pl.col("whose").is_in(order)).with_columns(
         place=pl.col("regime").replace_strict(known, range(len(known)), default=len(known), return_dtype=pl.Int64)
     )
-    seen = [name for name in known if name in drawn["regime"]]
+    seen = sorted(
+        drawn["regime"].unique().to_list(), key=lambda name: (known.index(name) if name in known else len(known), name)
+    )
     rows = drawn.sort("whose", "place", "regime").select(
         "whose", "place", pl.col("regime").str.replace_all("_", " "), "share", "times", "iterations",
         ms=pl.col("total_ns") / NS_PER_MS,
@@ -94,7 +96,8 @@ def build(frames: Frames) -> alt.TopLevelMixin:
                 "regime:N",
                 title="regime",
                 scale=alt.Scale(
-                    domain=[name.replace("_", " ") for name in seen], range=[REGIME_COLOURS[name] for name in seen]
+                    domain=[name.replace("_", " ") for name in seen],
+                    range=[REGIME_COLOURS.get(name, OTHER) for name in seen],
                 ),
             ),
             order="place:Q",

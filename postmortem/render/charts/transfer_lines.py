@@ -120,9 +120,10 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     else:
         said.append("No line: it wants two sizes, each sent five times in one regime.")
     regimes = [name for name in FABRIC_COLOURS if name in drawn["regime"] or name in told["regime"]]
+    width = WIDTH // len(kinds) - AXIS
     panels = [
         _panel(drawn.filter(pl.col("kind") == kind), told.filter(pl.col("kind") == kind), regimes, first=not n)
-        .properties(width=WIDTH // len(kinds) - AXIS, height=HEIGHT, title=alt.Title(kind))
+        .properties(width=width, height=HEIGHT, title=alt.Title(kind, limit=width))
         for n, kind in enumerate(kinds)
     ]  # fmt: skip
     chart: alt.TopLevelMixin = alt.hconcat(*panels, title=note(said)).resolve_scale(color="shared", shape="shared")

@@ -43,9 +43,9 @@ def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
         .otherwise(pl.lit("another's")),
     )
     top = ceiling(pl.concat([own["margin"], rows["margin"]]))[0] * 1.1
-    axis = lane_axis("margin\nlogits, root scale", LANE + 18)
-    # Under a root a quarter of the lane is a sixteenth of the scale.
-    axis.values = [0.0, float(f"{top / 16:.1g}"), float(f"{top / 4:.1g}"), float(f"{top * 0.85:.1g}")]
+    axis = lane_axis("margin\nlogits, root scale", LANE + 18, ticks=4)
+    # Evenly spaced under a root, in round figures, none above the top.
+    axis.values = [0.0, *(float(f"{top * part:.1g}") for part in (0.09, 0.36, 0.66))]
     # A little below zero, so that the marks of a margin of none are seen whole.
     y = alt.Y("margin:Q", scale=alt.Scale(type="sqrt", domain=[-top / 100, top], nice=False), axis=axis)
     tips = [alt.Tooltip("step:Q"), alt.Tooltip("token_id:Q"), alt.Tooltip("margin:Q", title="margin (logits)")]
