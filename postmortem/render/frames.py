@@ -38,6 +38,9 @@ MADE_HERE = frozenset({"links", "baseline", "tactic_iterations", "request_steps"
 #: Why a frame is absent that the bundle could answer: there is nothing of it.
 NO_ROWS = "no rows"
 
+#: Why a request's own steps are absent where none is looked at.
+NO_REQUEST = "no request parted from its reference"
+
 _NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
 
@@ -109,8 +112,11 @@ def gather(
             out.absent[name] = why_not
         else:
             out.frames[name] = frame if wanted[name] else _of(frame, replica)
-    if chain is not None and "request_steps" in wanted:
-        _steps(catalogue, chain, out)
+    if "request_steps" in wanted:
+        if chain is None:
+            out.absent["request_steps"] = NO_REQUEST
+        else:
+            _steps(catalogue, chain, out)
     return out
 
 

@@ -126,12 +126,11 @@ class ReportContext:
         return Markup(filled)  # noqa: S704  autoescaped
 
     def why_empty(self, chart: Chart) -> str:
-        """Why there is nothing to draw: what each frame that the chart asks for lacks; empty where one is there."""
-        asked = [name for name in chart.wants if name not in ("links", "baseline")]
-        lacks = self.gathered.absent
-        if any(name in self.gathered.frames for name in asked):
+        """Why there is nothing to draw: what the frames that the chart asks for lack; empty where it shows any."""
+        if chart.says(self.gathered.frames):
             return ""
-        return "; ".join(dict.fromkeys(lacks.get(name, NO_ROWS) for name in asked))
+        lacks = [self.gathered.absent[name] for name in chart.wants if name in self.gathered.absent]
+        return "; ".join(dict.fromkeys(lacks)) or NO_ROWS
 
 
 @dataclass(frozen=True)

@@ -156,22 +156,26 @@ def test_brush_on_the_overview(browser: Browser, plain: Path) -> None:
     assert browser.complaints() == []
 
 
-def test_a_mark_shows_its_ids(browser: Browser, plain: Path) -> None:
-    """Pointing at a link's mark shows what it is, of which rank and iteration."""
+@pytest.mark.parametrize(
+    ("mark", "says"),
+    [("1", ["quant stall, rank 1", "rank 1, replica b, iteration 300"]), ("3", ["collective inflation", "replica b"])],
+)
+def test_a_mark_shows_its_ids(browser: Browser, plain: Path, mark: str, says: list[str]) -> None:
+    """Pointing at a link's mark shows what it is, of which rank and iteration, and no null where it has none."""
     browser.open(plain)
     browser.evaluate("document.querySelector('#chart-incident_timeline').scrollIntoView()")
     x, y = browser.evaluate(
         "(() => { const t = [...document.querySelectorAll('#chart-incident_timeline .mark-text text')]"
-        ".find(t => t.textContent === '1').getBoundingClientRect();"
+        f".find(t => t.textContent === '{mark}').getBoundingClientRect();"
         " return [t.left + t.width / 2, t.top + t.height / 2]; })()"
     )
     for dx in (30, 6, 7):
         browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + dx, y=y)
     browser.until("document.querySelector('#vg-tooltip-element.visible') !== null", 10)
     shown = browser.evaluate("document.querySelector('#vg-tooltip-element').innerText")
-    assert "quant stall, rank 1" in shown
-    assert "iteration" in shown
-    assert "300" in shown
+    assert all(text in shown for text in says)
+    assert "iteration 300" in shown
+    assert "null" not in shown
 
 
 def test_a_chart_is_saved(browser: Browser, plain: Path) -> None:

@@ -170,7 +170,7 @@ def test_one_late_collective_in_a_million_stays_visible(late: int) -> None:
     spec = CHARTS["incident_timeline"].spec({"collectives": _collectives(1_000_000, late)})
     rows = [row for data in spec["datasets"].values() for row in data if row.get("seq") == late]
     assert [row["wait"] for row in rows] == [25.0]
-    assert rows[0]["straggler_rank"] == 3
+    assert rows[0]["last"] == "3"
     assert max(len(data) for data in spec["datasets"].values()) <= 1_000
     assert "of 1000000 drawn" in json.dumps(spec["title"])
 

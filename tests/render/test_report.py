@@ -168,6 +168,15 @@ def test_the_commands_behind_the_charts_are_given(plain_text: str) -> None:
     assert "postmortem query incident transfer_lines  # Transfers by message size" in words
 
 
+def test_a_chart_with_nothing_to_show_is_named_with_the_reason() -> None:
+    """Of a calm bundle no margins are drawn: no request is looked at; the timeline tells its iterations."""
+    context = ReportContext(FakeCatalogue(frames(iterations=400)), (), "calm", "calm")  # type: ignore[arg-type]
+    words = _Page(report_html(context)).words
+    assert "Margins by step: no request parted from its reference" in words
+    assert "No link is drawn; 400 iterations, of 10 ms in the median, the longest 14 ms." in words
+    assert "postmortem query calm rank_iterations  # Incident timeline, Lateness by rank" in words
+
+
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that cannot be finished leaves nothing behind, and an older one as it was."""
     target = tmp_path / "report.html"

@@ -77,7 +77,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         ),
         y=alt.Y(
             "share:Q",
-            title="waited as long (% of collectives, log scale)",
+            title=["waited as long", "(% of collectives, log scale)"],
             scale=alt.Scale(type="log", nice=False),
             axis=alt.Axis(values=_decades(curves["share"]), format="~%"),
         ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import clock_text, ms, number
+from postmortem.base.units import NS_PER_MS, clock_text, count, ms, number
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence
 from postmortem.render.lanes.chain import chain_lane
 from postmortem.render.lanes.overview import overview
@@ -205,7 +205,7 @@ def _usermeta(links: pl.DataFrame, span: Span) -> dict[str, list[float]]:
 
 
 def tells(frames: Frames) -> str:
-    """The links in order, each with its start on the clock and how long it lasted."""
+    """The links in order, each with its start on the clock and how long it lasted; without one the iterations."""
     said = []
     for link in frames["links"].drop_nulls(["n", "kind"]).sort("n").iter_rows(named=True):
         rank = "" if link["rank"] is None else f", rank {link['rank']}"
@@ -215,7 +215,15 @@ def tells(frames: Frames) -> str:
             if link["end_ns"] is not None and link["end_ns"] > link["start_ns"]:
                 text += f", for {number(ms(link['end_ns'] - link['start_ns']))} ms"
         said.append(text)
-    return sentence([f"the chain from cause to flip: {'; '.join(said)}"] if said else [])
+    if said:
+        return sentence([f"the chain from cause to flip: {'; '.join(said)}"])
+    iterations = frames["iterations"].drop_nulls(["start_ns", "end_ns"])
+    if iterations.is_empty():
+        return ""
+    took = (iterations["end_ns"] - iterations["start_ns"]) / NS_PER_MS
+    median, longest = number(took.median()), number(took.max())  # type: ignore[arg-type]
+    times = count(took.len(), "iteration")
+    return sentence([f"no link is drawn; {times}, of {median} ms in the median, the longest {longest} ms"])
 
 
 CHART = Chart(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import number
+from postmortem.base.units import count, number
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.theme import CALM, INK, LIT, SHADE, WIDTH
 
@@ -187,10 +187,14 @@ def tells(frames: Frames) -> str:
             .sort(["churn", "load_from"], descending=[True, False])
             .row(0, named=True)
         )
+        if not most["churn"]:
+            continue
         said.append(
             f"most other plans, {most['churn']:.1%} of steps, at {number(most['load_from'])} to "
             f"{number(most['load_to'])} {_unit(load)}"
         )
+    if not said:
+        said = [f"none of {count(int(curve['steps'].sum()) // curve['load'].n_unique(), 'step')} ran another plan"]
     return sentence([f"no load is told from chance beyond which answers leave their references{_least(frames)}", *said])
 
 

@@ -33,8 +33,11 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
     life = own.group_by("req_id").agg(pl.col("t").min(), t2=pl.col("t").max(), steps=pl.len()).sort("req_id")
     life = life.with_columns(label=pl.concat_str(pl.lit("request "), pl.col("req_id").fill_null("")))
     labels = rows["label"].to_list() + life["label"].to_list()
-    tips = ["label", "grade", "summary", "replica", "rank", "iteration"]
-    drawn = rows.select("t", "t2", "mark", *tips)
+    known = (pl.concat_str(pl.lit(f"{name} "), pl.col(name)) for name in ("rank", "replica", "iteration"))
+    rows = rows.with_columns(where=pl.concat_str(*known, separator=", ", ignore_nulls=True))
+    tips = {"label": "link", "grade": "grade", "summary": "what", "where": "where"}
+    drawn = rows.select("t", "t2", "mark", *(pl.col(name).fill_null("") for name in tips))
+    told = [alt.Tooltip(f"{name}:N", title=title) for name, title in tips.items()]
     y = alt.Y(
         "label:N",
         sort=None,
@@ -48,7 +51,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
     )
     chart = alt.Chart(values(drawn))
     bars = chart.mark_bar(height=8, opacity=0.45, clip=True).encode(
-        x=time_x(span), x2="t2:Q", y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
+        x=time_x(span), x2="t2:Q", y=y, color=colour, tooltip=told
     )
     # From the cause's bar along its row to where the effect begins, then down to the effect's mark.
     arrows = rows.select(
@@ -62,7 +65,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
         shape="triangle-down", filled=True, color=INK, size=50, yOffset=-12, opacity=1, clip=True
     )
     dots = chart.mark_point(shape="circle", filled=True, size=230, opacity=1, clip=True).encode(
-        x=time_x(span), y=y, color=colour, tooltip=[f"{tip}:N" for tip in tips]
+        x=time_x(span), y=y, color=colour, tooltip=told
     )
     numbers = chart.mark_text(color=PAPER, fontWeight="bold", clip=True).encode(x=time_x(span), y=y, text="mark:N")
     itself = alt.Chart(values(life.select("label", "t", "t2", "steps"))).mark_bar(height=5, color=LIT, clip=True)

@@ -120,11 +120,8 @@ def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Ch
         "comm",
         "seq",
         "op",
-        "straggler_rank",
-        pl.when(pl.col("straggler_rank").is_in(blamed))
-        .then(pl.lit(late))
-        .otherwise(pl.lit("another last"))
-        .alias("who"),
+        last=pl.col("straggler_rank").cast(pl.String).fill_null("the clocks do not tell"),
+        who=pl.when(pl.col("straggler_rank").is_in(blamed)).then(pl.lit(late)).otherwise(pl.lit("another last")),
     )
     top, over = ceiling(rows["wait"])
     if over:
@@ -141,7 +138,7 @@ def collective_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Ch
         alt.Tooltip("seq:Q"),
         alt.Tooltip("op:N"),
         alt.Tooltip("comm:N"),
-        alt.Tooltip("straggler_rank:Q", title="last rank"),
+        alt.Tooltip("last:N", title="last rank"),
         alt.Tooltip("wait:Q", title="waiting (ms)", format=".3f"),
         alt.Tooltip("transfer:Q", title="transfer (ms)", format=".3f"),
     ]
