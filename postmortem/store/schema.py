@@ -13,16 +13,17 @@ SCHEMA_VERSION = 3  # 1: first; 2: collective_calls and clock_fits; 3: fits of t
 
 TABLES = Path(__file__).parent / "tables"
 
-_COLUMN = re.compile(r"^\s+(\w+)\s+([A-Z]\w*(?:\([^)]*\))?(?:\[\])?)(?: NOT NULL| PRIMARY KEY)*,?\s*-- (.+)$")
+_COLUMN = re.compile(r"^\s+(\w+)\s+([A-Z]\w*(?:\([^)]*\))?(?:\[\])?)((?: NOT NULL| PRIMARY KEY)*),?\s*-- (.+)$")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its SQL type and its comment (meaning and unit)."""
+    """A column: its SQL type, its comment (meaning and unit), and whether every row has a value."""
 
     name: str
     type: str
     says: str
+    required: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def parse(name: str, text: str) -> Table:
         match = _COLUMN.match(line)
         if not match:
             raise RoomError(f"tables/{name}.sql: wants 'name TYPE -- meaning, unit': {line.strip()}")
-        columns.append(Column(match[1], match[2], match[3].strip()))
+        columns.append(Column(match[1], match[2], match[4].strip(), bool(match[3])))
     return Table(name, row[1], record[1], tuple(columns), body)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,8 @@ from postmortem.store.schema import SCHEMA_VERSION, tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Both DuckDB majors in use open such a file; 1.x cannot open what 2.x writes by default.
-STORAGE_VERSION = "v1.2.0"
+# What the oldest DuckDB that we ask for opens; 1.x cannot open what 2.x writes by default.
+STORAGE_VERSION = "v1.5.0"
 
 # Nothing is fetched, no file is read by SQL, nothing may loosen that again.
 READ_ONLY_CONFIG: dict[str, Any] = {
@@ -33,6 +33,11 @@ READ_ONLY_CONFIG: dict[str, Any] = {
 
 # Held aside, uncompressed, until finish/ takes out their doubles and writes them once, sorted.
 STAGED = {"x_records": "staged_x_records", "s_records": "staged_s_records"}
+
+# A column of NULLs costs a table as much as one of numbers. From this many rows on, a row group of DuckDB, columns
+# without a value are left out of the table; see Writer.
+LARGE_ROWS = 122_880
+RECORDED = "{}_recorded"
 
 # An ingest that has written nothing for a day is dead: what it left is swept at the next one.
 STALE_S = 86_400
@@ -73,10 +78,17 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 class Writer:
-    """A store being written; use ``create``. Rows go in as Arrow tables; ``finish`` puts the staged ones in place."""
+    """A store being written; use ``create``. Rows go in as Arrow tables; ``finish`` puts the staged ones in place.
+
+    A large table holds a column from its first value on: exports of most versions leave a dozen empty. ``finish``
+    puts a view with all columns in its place.
+    """
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
+        self._valued: dict[str, set[str]] = {}  # by table: columns that had a value so far
+        self._left_out: dict[str, set[str]] = {}  # by large table: columns taken out of it
+        self._settled = False
 
     def append(self, table: str, rows: pa.Table, **constants: int) -> int:
         """Append rows by column name, with constant columns beside; returns how many rows.
@@ -88,13 +100,47 @@ class Writer:
         unknown = [n for n in names if n not in known]
         if unknown:
             raise StoreError(table, f"has no column {', '.join(unknown)}")
-        self.con.register("_rows", rows)
-        given = ", ".join([*("?" for _ in constants), *(f'"{n}"' for n in rows.column_names)])
-        into = ", ".join(f'"{n}"' for n in names)
         place = STAGED.get(table, table)
+        left_out = self._shape(table, rows, constants) if place == table else ()
+        present = [n for n in rows.column_names if n not in left_out]
+        given = ", ".join([*("?" for _ in constants), *(f'"{n}"' for n in present)])
+        into = ", ".join(f'"{n}"' for n in (*constants, *present))
+        self.con.register("_rows", rows)
         run(self.con, f"INSERT INTO {place} ({into}) SELECT {given} FROM _rows", list(constants.values()))
         self.con.unregister("_rows")
         return int(rows.num_rows)
+
+    def _shape(self, table: str, rows: pa.Table, constants: Iterable[str]) -> set[str]:
+        """Give a table the columns for these rows; returns those that it holds none of."""
+        here = {n for n in rows.column_names if rows.column(n).null_count < rows.num_rows}.union(constants)
+        valued = self._valued.setdefault(table, set())
+        valued |= here
+        columns = tables()[table].columns
+        left_out = self._left_out.get(table)
+        if left_out is None:
+            if rows.num_rows < LARGE_ROWS or self._settled:
+                return set()
+            left_out = {c.name for c in columns if not c.required and c.name not in valued}
+            for name in left_out:
+                run(self.con, f'ALTER TABLE {table} DROP COLUMN "{name}"')
+            self._left_out[table] = left_out
+        for column in columns:
+            if column.name in left_out & here:
+                run(self.con, f'ALTER TABLE {table} ADD COLUMN "{column.name}" {column.type}')
+                left_out.remove(column.name)
+        return left_out
+
+    def settle(self) -> None:
+        """A view with all columns for every table that lacks some."""
+        self._settled = True
+        for table, left_out in self._left_out.items():
+            recorded = RECORDED.format(table)
+            columns = (
+                f'CAST(NULL AS {c.type}) AS "{c.name}"' if c.name in left_out else f'"{c.name}"'
+                for c in tables()[table].columns
+            )
+            run(self.con, f"ALTER TABLE {table} RENAME TO {recorded}")
+            run(self.con, f"CREATE VIEW {table} AS SELECT {', '.join(columns)} FROM {recorded}")
 
     def insert(self, table: str, row: dict[str, Any]) -> None:
         """Append one row given by column name."""
@@ -118,10 +164,11 @@ class Writer:
 
 
 def finish(writer: Writer) -> None:
-    """Run finish/*.sql in order: doubles out, rows sorted, times of sources."""
+    """Run finish/*.sql in order: doubles out, rows sorted, times of sources; then every table has all its columns."""
     for script in sorted((Path(__file__).parent / "finish").glob("*.sql")):
         for statement in writer.con.extract_statements(script.read_text("utf-8")):
             run(writer.con, statement.query)
+    writer.settle()
 
 
 @contextlib.contextmanager

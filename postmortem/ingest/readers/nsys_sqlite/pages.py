@@ -19,7 +19,7 @@ import pyarrow as pa
 from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 
 LEAF, INTERIOR = 0x0D, 0x05
-BATCH_BYTES = 8 << 20  # pages read at once: some 80,000 kernels, and still inside a large cache
+BATCH_BYTES = 2 << 20  # pages read at once: 20,000 kernels, of which a column (8 bytes each) fits a core's own cache
 PAD = 8  # bytes before and after the pages, so that eight bytes can be taken around any value
 DEPTH = 20  # SQLite's own limit to the depth of a tree
 OVERHEAD = 35  # a record longer than the page less this spills onto overflow pages
@@ -28,7 +28,9 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 # Bytes of a value by its serial type; text and blobs follow from 12 on by their length.
-_WIDTH = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0], np.int64)
+_WIDTH = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.uint8)
+# By how much a number of that width is shifted up and down again, to drop what stood before it.
+_SHIFT = np.array([63, 56, 48, 40, 32, 24, 16, 8, 0], np.int64)
 _REAL, _ZERO, _ONE, _TEXT = 7, 8, 9, 12
 
 
@@ -165,95 +167,133 @@ def _varints(data: Bytes, at: Ints) -> tuple[Ints, Ints]:
     return value, end
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """A column of some records: its serial types and widths (one number where all are alike), and where it begins.
+
+    It begins ``fixed`` bytes, and where ``moving`` is there as many more, after its record's header.
+    """
+
+    types: npt.NDArray[np.integer]
+    same: int | None
+    width: npt.NDArray[np.integer] | int
+    fixed: int
+    moving: Ints | None
+
+
 def _records(data: Bytes, at: Ints, length: Ints, stored: int, wanted: Sequence[tuple[int, str]]) -> list[pa.Array]:
     """The wanted columns of records that begin at ``at``. Raises UnlikeError where one is not plain."""
     header, place = _varints(data, at)
     if (header > length).any():
         raise UnlikeError
+    found = _columns(data, place, at + header, header, length, stored)
+    return [_column(data, at + header, found[i], kind) for i, kind in wanted]
+
+
+def _columns(data: Bytes, place: Ints, end: Ints, header: Ints, length: Ints, stored: int) -> list[_Stored]:
+    """All columns of records whose headers lie from ``place`` to ``end``: their widths fill the records exactly."""
+    longest = int(length.max())
     simple = bool((header == stored + 1).all())
-    value_at = at + header
-    kinds = dict(wanted)
-    found: dict[int, pa.Array] = {}
+    if simple:  # every type is one byte
+        each = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(data, stored)[place].T)
+        if each.max() >= 0x80:
+            raise UnlikeError
+    found = []
+    fixed, moving = 0, None
     for column in range(stored):
         types: npt.NDArray[np.integer]
         if simple:
-            types = data[place + column]
-            if types.max() >= 0x80:
-                raise UnlikeError
+            types = each[column]
         else:
-            if (place >= value_at).any():
+            if (place >= end).any():
                 raise UnlikeError  # a short record: the columns it lacks have their default
             types, place = _varints(data, place)
         low, high = int(types.min()), int(types.max())
         if low < 0 or (low <= 11 and high >= 10 and ((types == 10) | (types == 11)).any()):
             raise UnlikeError
-        same = low if low == high else None
-        width = _widths(types, same)
-        if column in kinds:
-            if (value_at + width > at + length).any():
-                raise UnlikeError
-            found[column] = _column(data, value_at, types, same, width, kinds[column])
-        value_at = value_at + width
-    if (value_at != at + length).any() or (not simple and (place != at + header).any()):
+        width = _widths(types, low, high)
+        if (high - _TEXT) >> 1 > longest:
+            raise UnlikeError  # wider than any record; and so no sum of widths wraps around
+        found.append(_Stored(types, low if low == high else None, width, fixed, moving))
+        if isinstance(width, int):
+            fixed += width
+        else:
+            moving = width.astype(np.int64) if moving is None else moving + width
+    if (header + fixed + (0 if moving is None else moving) != length).any() or (not simple and (place != end).any()):
         raise UnlikeError
-    return [found[i] for i, _ in wanted]
+    return found
 
 
-def _widths(types: npt.NDArray[np.integer], same: int | None) -> Ints | np.int64:
-    if same is not None:
-        return np.int64(_WIDTH[same] if same < _TEXT else (same - _TEXT) >> 1)
-    if int(types.max()) < _TEXT:
-        narrow: Ints = _WIDTH[types]
-        return narrow
+def _widths(types: npt.NDArray[np.integer], low: int, high: int) -> npt.NDArray[np.integer] | int:
+    if low == high:
+        return int(_WIDTH[low]) if low < _TEXT else (low - _TEXT) >> 1
+    if high < _TEXT:
+        narrow: npt.NDArray[np.integer] = _WIDTH[types]
+        return int(narrow[0]) if (narrow == narrow[0]).all() else narrow
     wide = types.astype(np.int64)
     return np.where(wide < _TEXT, _WIDTH[np.minimum(wide, 9)], (wide - _TEXT) >> 1)
 
 
-def _column(
-    data: Bytes, at: Ints, types: npt.NDArray[np.integer], same: int | None, width: Ints | np.int64, kind: str
-) -> pa.Array:
-    if same == 0:
-        return pa.nulls(len(at), {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}[kind])
-    absent = None if same is not None else types == 0
+def _column(data: Bytes, base: Ints, column: _Stored, kind: str) -> pa.Array:
+    if column.same == 0:
+        return pa.nulls(len(base), {"int": pa.int64(), "real": pa.float64(), "text": pa.string()}[kind])
+    types = column.types
+    absent = None if column.same is not None else types == 0
+    mask = absent if absent is not None and absent.any() else None
+    at = base + column.fixed
+    if column.moving is not None:
+        at += column.moving
     if kind == "text":
-        return _texts(data, at, types, absent, width)
+        return _texts(data, at, types, mask, column.width)
     if int(types.max()) >= _TEXT or (kind == "int" and (types == _REAL).any()):
         raise UnlikeError
-    numbers = _integers(data, at, types, same, width)
+    numbers = _integers(data, at, column)
     if kind == "int":
-        return pa.array(numbers, mask=absent if absent is not None and absent.any() else None)
+        return pa.array(numbers, mask=mask)
     eight = np.ndarray((len(data) - 7,), ">f8", data.data, 0, (1,))
     reals = np.where(types == _REAL, eight[at].astype(np.float64), numbers.astype(np.float64))
-    return pa.array(reals, mask=absent if absent is not None and absent.any() else None)
+    return pa.array(reals, mask=mask)
 
 
-def _integers(data: Bytes, at: Ints, types: npt.NDArray[np.integer], same: int | None, width: Ints | np.int64) -> Ints:
+def _integers(data: Bytes, at: Ints, column: _Stored) -> Ints:
     """Big-endian numbers of 0 to 8 bytes: the eight bytes that end with the value, shifted down."""
-    if same in {_ZERO, _ONE}:
-        return np.full(len(at), int(same == _ONE), np.int64)
+    width = column.width
+    if isinstance(width, int) and width == 0:
+        ones: Ints = (column.types == _ONE).astype(np.int64)
+        return ones
     eight = np.ndarray((len(data) - 7,), ">i8", data.data, 0, (1,))
-    raw: Ints = eight[at + width - 8].astype(np.int64)
-    if same is not None:
-        shift = np.int64(64 - 8 * int(width))
-        return (raw << shift) >> shift
-    shifts = np.minimum(64 - 8 * width, 63)
-    numbers: Ints = (raw << shifts) >> shifts
-    numbers[width == 0] = 0
-    numbers[types == _ONE] = 1
+    at += width
+    at -= 8
+    numbers: Ints = eight[at].astype(np.int64)
+    if isinstance(width, int):
+        if width < 8:
+            numbers <<= 64 - 8 * width
+            numbers >>= 64 - 8 * width
+        return numbers
+    shifts = _SHIFT[width]
+    numbers <<= shifts
+    numbers >>= shifts
+    nothing = width == 0
+    if nothing.any():
+        numbers[nothing] = column.types[nothing] == _ONE
     return numbers
 
 
 def _texts(
-    data: Bytes, at: Ints, types: npt.NDArray[np.integer], absent: npt.NDArray[np.bool_] | None, width: Ints | np.int64
+    data: Bytes,
+    at: Ints,
+    types: npt.NDArray[np.integer],
+    absent: npt.NDArray[np.bool_] | None,
+    width: npt.NDArray[np.integer] | int,
 ) -> pa.Array:
     """Texts as Arrow keeps them: their bytes end to end, checked to be UTF-8."""
     if ((types < _TEXT) & (types != 0)).any():
         raise UnlikeError
-    lengths = np.broadcast_to(width, at.shape)
+    lengths = np.broadcast_to(np.asarray(width, np.int64), at.shape)
     ends = np.cumsum(lengths)
     offsets = np.concatenate([[0], ends]).astype(np.int32)
     taken = data[np.repeat(at - (ends - lengths), lengths) + np.arange(int(ends[-1]))]
-    valid = None if absent is None or not absent.any() else pa.py_buffer(np.packbits(~absent, bitorder="little"))
+    valid = None if absent is None else pa.py_buffer(np.packbits(~absent, bitorder="little"))
     texts = pa.StringArray.from_buffers(len(at), pa.py_buffer(offsets), pa.py_buffer(taken), valid)
     texts.validate(full=True)
     return texts

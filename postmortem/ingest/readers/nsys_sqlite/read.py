@@ -68,7 +68,8 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
         for batch in events.grouped(events.read(db, table, strings, ledger, seen)):
             yield batch
             yield from ledger.take()
-    for batch in nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen):
+    ranges = nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen)
+    for batch in events.grouped(ranges):
         yield batch
         yield from ledger.take()
     for batch in events.grouped(metrics.read(db, ledger, seen)):
