@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from postmortem import open_bundle
 from postmortem.render.tree import chain_tree
 
 ROOT = Path(__file__).parents[1]
+SAMPLES = Path("sample_traces/incidents")
 IMAGES = ROOT / "docs" / "images"
 REQUEST = "b-107"
 QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
@@ -37,9 +39,10 @@ def shot(page: Path, picture: Path, width: int, height: int) -> None:
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
+    os.chdir(ROOT)  # the report names the bundle as it was given: from here
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_bundle(ROOT / "sample_traces/incidents/straggler/bundle") as incident,
+        open_bundle(SAMPLES / "straggler/bundle") as incident,
     ):
         place = Path(folder)
         report = incident.report(place / "report.html", req_ids=[REQUEST])
@@ -54,7 +57,7 @@ def main() -> None:
         ("tactics", "straggler", REQUEST),
         ("margins", "straggler", REQUEST),
     ):
-        with open_bundle(ROOT / "sample_traces/incidents" / sample / "bundle") as incident:
+        with open_bundle(SAMPLES / sample / "bundle") as incident:
             incident.chart(name, request).save(IMAGES / f"{name}.png", scale_factor=1.2)
     for picture in sorted(IMAGES.glob("*.png")):
         print(f"{picture.relative_to(ROOT)}  {picture.stat().st_size // 1024} KiB")
