@@ -46,8 +46,10 @@ NOTEBOOKS: dict[str, list[str]] = {
         ),
         "## Your own question\n\nEvery query of the library by name, or SQL over the store's tables (read-only).",
         (
-            'incident.sql("SELECT replica, algo_id, count(*) AS steps FROM s_records WHERE req_id IS NOT NULL "\n'
-            '             "GROUP BY ALL ORDER BY ALL")'
+            "incident.sql(\n"
+            '    "SELECT replica, algo_id, count(*) AS steps FROM s_records '
+            'WHERE req_id IS NOT NULL GROUP BY ALL ORDER BY ALL"\n'
+            ")"
         ),
         "## The report for the meeting\n\nOne file, offline, written beside this notebook.",
         (
@@ -81,8 +83,10 @@ NOTEBOOKS: dict[str, list[str]] = {
         "The SQL of any query can be read, and taken further:",
         'print(incident.catalogue.sql_text("flip_by_tactic"))',
         (
-            'incident.sql("SELECT iteration, batch_size, algo_id FROM engine_iterations "\n'
-            "             \"WHERE replica = 'b' AND iteration BETWEEN 225 AND 240 ORDER BY iteration\")"
+            "incident.sql(\n"
+            '    "SELECT iteration, batch_size, algo_id FROM engine_iterations "\n'
+            "    \"WHERE replica = 'b' AND iteration BETWEEN 225 AND 240 ORDER BY iteration\"\n"
+            ")"
         ),
     ],
     "03_walk_a_chain": [
