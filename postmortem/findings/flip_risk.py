@@ -1,14 +1,16 @@
 """How likely a token flips at its margin, and whether that came true: the reliability of P(flip | margin, plan).
-One row a kind of step (under the reference's plan, or another) and band of predicted probability. The prediction is
-made from moves of other replay groups between the same two plans, so that nothing judges itself; where it holds, it
-lies in the interval of what was observed (Wilson, 95 %). It can't tell steps that run plans no other group ran.
+One row a kind of step and band of predicted probability. The prediction is half the share of moves that reach over the
+margin: moves of other replay groups, of steps that ran alike under the same two plans, so that nothing judges itself.
+Where it holds, it lies in the interval of what was observed (Wilson, 95 %, steps as if independent: at least so wide).
+It can't tell steps that run plans no other group ran.
 
-column: other_plan BOOLEAN - — whether the step ran another tactic or precision than its reference's
+column: ran VARCHAR - — same: its reference's plan, so far; after_other: its plan, after another; other: another
 column: risk_from DOUBLE - — band of predicted probability: above this
 column: risk_to DOUBLE - — up to this
 column: margin_from DOUBLE logits — smallest reference margin in it
 column: margin_to DOUBLE logits — largest
 column: steps BIGINT steps — of it
+column: moves BIGINT steps — the fewest moves that a prediction rests on: one reaching over more is 1 / (2 * moves)
 column: predicted DOUBLE - — mean predicted probability
 column: flips BIGINT steps — that flipped
 column: observed DOUBLE - — their share
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.analyses.flip_risk import wilson, with_risk
+from postmortem.analyses.flip_risk import AFTER, OTHER, SAME, wilson, with_risk
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -41,14 +43,10 @@ BANDS = (-1.0, 0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 0.5)
 def find(catalogue: Catalogue) -> list[Row]:
     """Steps under the same plan first, the surest band first."""
     moves = with_risk(catalogue.run("margin_moves")).filter(pl.col("risk").is_not_null())
-    return [
-        row
-        for (other,), part in moves.sort("other_plan").group_by("other_plan", maintain_order=True)
-        for row in _bands(bool(other), part)
-    ]
+    return [row for ran in (SAME, AFTER, OTHER) for row in _bands(ran, moves.filter(ran=ran))]
 
 
-def _bands(other: bool, moves: pl.DataFrame) -> Iterator[Row]:
+def _bands(ran: str, moves: pl.DataFrame) -> Iterator[Row]:
     for low, high in pairwise(BANDS):
         inside = moves.filter((pl.col("risk") > low) & (pl.col("risk") <= high))
         if inside.is_empty():
@@ -56,9 +54,9 @@ def _bands(other: bool, moves: pl.DataFrame) -> Iterator[Row]:
         flips = int(inside["flipped"].sum())
         observed_low, observed_high = wilson(flips, inside.height)
         yield {
-            "other_plan": other, "risk_from": max(0.0, low), "risk_to": high,
+            "ran": ran, "risk_from": max(0.0, low), "risk_to": high,
             "margin_from": inside["reference_margin"].min(), "margin_to": inside["reference_margin"].max(),
-            "steps": inside.height, "predicted": inside["risk"].mean(), "flips": flips,
+            "steps": inside.height, "moves": inside["others"].min(), "predicted": inside["risk"].mean(), "flips": flips,
             "observed": flips / inside.height, "observed_low": observed_low, "observed_high": observed_high,
         }  # fmt: skip
 

@@ -16,7 +16,7 @@ column: flips BIGINT steps — at which a token first differed
 column: flip DOUBLE share — of steps at which a token first differed
 column: flip_low DOUBLE share — lower end of its interval
 column: flip_high DOUBLE share — upper end
-needs: s_records(req_id, step, iteration, margin)
+needs: s_records(req_id, step, iteration, token_id)
 uses: load_iterations
 """
 

@@ -1,20 +1,31 @@
 """The stability budget of each text: how thin its margins are, and how likely another plan flips one of them.
-One row a replay group (requests that provably saw one text): the reference's margins over its first steps. Any move
-below the smallest margin flips nothing. risk_any is of all steps run under another plan, by the moves seen between
-different plans in all groups; its 95 % interval draws those groups anew. It can't tell moves of plans not yet seen.
+One row a replay group (requests that provably saw one text), or a prompt family of them: the reference's margins over
+its first steps. Any move below the smallest margin flips nothing. Risks are of all steps run under another plan, by the
+moves seen between different plans in all groups; 95 % intervals draw those groups anew, and one more move that is
+larger than all. It can't tell moves of plans not yet seen, nor texts of a family that were served once.
 
 param: early INTEGER steps = NULL — only so many first steps; NULL: all
-column: reference VARCHAR - — the group's reference, which names it
-column: requests BIGINT requests — compared with it
+param: allowed DOUBLE - = 0.05 — risk_any that is accepted, for tolerated
+param: by_family BOOLEAN - = FALSE — one row a recorded prompt family; a text without one stays by itself
+column: reference VARCHAR - — the group's reference, which names it; of a family, that of the smallest margin
+column: family VARCHAR - — prompt family; NULL: not recorded
+column: texts BIGINT texts — replay groups in the row
+column: requests BIGINT requests — compared with them
 column: flipped BIGINT requests — of them, that flipped
-column: steps BIGINT steps — of the reference with a margin
+column: steps BIGINT steps — of the references, with a margin
 column: smallest DOUBLE logits — smallest margin: no move below it flips a token
 column: smallest_step BIGINT - — the step that has it
 column: median_margin DOUBLE logits — median margin
 column: within_noise BIGINT steps — with a margin no larger than the largest move seen between different plans
-column: risk_any DOUBLE - — that one of the steps flips where all run under another plan; NULL: no such move was seen
+column: flips_per_1000 DOUBLE steps — expected of 1000 steps under another plan; NULL: no such move was seen
+column: flips_low DOUBLE steps — lower end of its 95 % interval
+column: flips_high DOUBLE steps — upper end
+column: risk_any DOUBLE - — that one of a text's steps flips, the mean of the texts
 column: risk_low DOUBLE - — lower end of its 95 % interval
 column: risk_high DOUBLE - — upper end
+column: tolerated DOUBLE ratio — moves so many times as large as those seen take risk_any to what is allowed
+column: tolerated_low DOUBLE ratio — lower end of its 95 % interval
+column: tolerated_high DOUBLE ratio — upper end
 needs: s_records(req_id, step, margin, algo_id)
 uses: margin_moves, reference_margins
 """
@@ -23,47 +34,69 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
-from postmortem.analyses.flip_risk import chance, resampled_noise
+from postmortem.analyses.flip_risk import Budget, Noise
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
 
+FIGURES = (
+    ("flips_per_1000", "flips_low", "flips_high"),
+    ("risk_any", "risk_low", "risk_high"),
+    ("tolerated", "tolerated_low", "tolerated_high"),
+)
 
-def find(catalogue: Catalogue, early: int | None) -> pl.DataFrame:
-    """The riskiest text first."""
+
+def find(catalogue: Catalogue, early: int | None, allowed: float, by_family: bool) -> pl.DataFrame:
+    """The riskiest first."""
     moves = catalogue.run("margin_moves")
-    between = moves.filter(pl.col("other_plan"))
-    noises = [np.sort(between["moved"].drop_nulls().abs().to_numpy())]
-    noises += list(resampled_noise(between)) if noises[0].size else []
+    between = moves.filter(pl.col("other_plan") & pl.col("moved").is_not_null())
+    noise = Noise(between) if between.height else None
     flips = moves.group_by("reference").agg(
         requests=pl.col("req_id").n_unique(), flipped=pl.col("req_id").filter("flipped").n_unique()
     )
     steps = catalogue.run("reference_margins").filter(pl.lit(early is None) | (pl.col("step") < (early or 0)))
-    if steps.is_empty():
-        return steps.clear().select(pl.lit(None).alias(c.name) for c in FINDING.header.columns).clear()
-    steps = steps.sort("reference", "step")
-    margins = steps["margin"].to_numpy()
-    first = np.flatnonzero(steps["reference"].to_numpy() != np.roll(steps["reference"].to_numpy(), 1))
-    first = np.union1d([0], first)  # of each reference's steps; a lone one is its own neighbour
-    # 1 - the product of (1 - P) over the steps of each
-    risks = np.array([1 - np.multiply.reduceat(1 - chance(margins, noise), first) for noise in noises])
-    low, high = np.quantile(risks[1:], [0.025, 0.975], axis=0) if len(noises) > 1 else risks[[0, 0]]
-    most = float(noises[0][-1]) if noises[0].size else -1.0
-    own = steps.group_by("reference", maintain_order=True).agg(
+    grouped = pl.lit(by_family) & pl.col("prompt_family").is_not_null()
+    # a name for each row's texts, and two kinds of names that never meet
+    row = pl.struct(grouped, pl.when(grouped).then("prompt_family").otherwise("reference")).rank("dense") - 1
+    steps = steps.with_columns(row=row).sort("row", "reference", "step")
+    texts = steps.select("row", "reference").unique(maintain_order=True).join(flips, on="reference", how="left")
+    compared = texts.group_by("row").agg(pl.len().alias("texts"), pl.col("requests", "flipped").sum())
+    thinnest = steps.sort("margin", "reference", "step").group_by("row", maintain_order=True)
+    found = thinnest.agg(
+        pl.col("reference", "prompt_family").first(),
         steps=pl.len(),
-        smallest=pl.col("margin").min(),
-        smallest_step=pl.col("step").get(pl.col("margin").arg_min()),
+        smallest=pl.col("margin").first(),
+        smallest_step=pl.col("step").first(),
         median_margin=pl.col("margin").median(),
-        within_noise=(pl.col("margin") <= most).sum(),
+        within_noise=(pl.col("margin") <= (-1.0 if noise is None else noise.values[-1])).sum(),
     )
-    columns = {"risk_any": risks[0], "risk_low": low, "risk_high": high}
-    found = own.with_columns(pl.Series(name, v).fill_nan(None) for name, v in columns.items())
-    found = found.join(flips, on="reference", how="left").with_columns(pl.col("requests", "flipped").fill_null(0))
-    return found.sort("risk_any", "smallest", "reference", descending=[True, False, False], nulls_last=True)
+    found = found.join(compared, on="row").sort("row").with_columns(_risks(steps, texts, noise, allowed))
+    return found.rename({"prompt_family": "family"}).sort(
+        "risk_any", "smallest", "reference", descending=[True, False, False], nulls_last=True
+    )
+
+
+def _risks(steps: pl.DataFrame, texts: pl.DataFrame, noise: Noise | None, allowed: float) -> list[pl.Series | pl.Expr]:
+    """FIGURES of each row, in order; NULL without a move."""
+    if noise is None or steps.is_empty():
+        return [pl.lit(None, pl.Float64).alias(name) for names in FIGURES for name in names]
+    text, family = steps["reference"].rle_id(), texts["row"]
+    budget = Budget(
+        steps["margin"].to_numpy(), text.cast(pl.Int64).to_numpy(), family.cast(pl.Int64).to_numpy()
+    )  # fmt: skip
+    told = (
+        tuple(1000 * part for part in budget.per_step(noise)),
+        budget.any_step(noise),
+        budget.tolerated(noise, allowed),
+    )
+    return [
+        pl.Series(name, values)
+        for names, figures in zip(FIGURES, told, strict=True)
+        for name, values in zip(names, figures, strict=True)
+    ]
 
 
 FINDING = Finding(__name__, find)

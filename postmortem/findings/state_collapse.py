@@ -15,8 +15,8 @@ column: high DOUBLE - — upper end
 column: share_beyond DOUBLE share — of iterations beyond the threshold in which it happened
 column: share_within DOUBLE share — of the others
 column: separation DOUBLE - — share of those in which it happened that lie beyond, less that of the others; at most 1
-column: p_value DOUBLE - — of no such threshold
-needs: s_records(req_id, step, iteration, margin)
+column: p_value DOUBLE - — of outcomes that know nothing of the load; a gradual rise is told as well, see load_curve
+needs: s_records(req_id, step, iteration, token_id)
 uses: load_iterations
 """
 

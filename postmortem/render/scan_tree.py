@@ -84,15 +84,16 @@ def _ranks(scan: Scan, look: Look) -> str:
 
 
 def _near(scan: Scan, look: Look) -> str:
-    """Requests that kept their tokens by luck: a step under another plan, its margin within the noise."""
+    """Requests that kept their tokens by luck; the margin is the smaller of its own and its reference's."""
     head = Text(f"{count(len(scan.near), 'request')} near the edge", style="bold")
-    head.append(": no token differs, but a step ran another plan with a margin within the noise")
+    head.append(": no token differs, but a step under another plan, or after one, had its margin within the noise")
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold", show_edge=False)
     for name, justify in (("request", "left"), ("step", "right"), ("margin", "right"), ("noise", "right"),
                           ("risk there", "right"), ("such steps", "right"), ("risk in all", "right")):  # fmt: skip
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for r in scan.near[:NEAR]:
-        cells = (r["req_id"], str(r["step"]), number(r["reference_margin"]), number(r["noise"]), _percent(r["risk"]),
+        margin = min(r[side] for side in ("margin", "reference_margin") if r[side] is not None)
+        cells = (r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
                  str(r["steps"]), _percent(r["risk_any"]))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in cells))
     more = len(scan.near) - NEAR

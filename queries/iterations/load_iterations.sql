@@ -9,7 +9,7 @@
 -- column: steps BIGINT steps — compared
 -- column: churned BIGINT steps — of them, that ran another tactic or precision than their reference
 -- column: flips BIGINT steps — of them, at which the token first differs
--- needs: s_records(req_id, step, iteration, margin)
+-- needs: s_records(req_id, step, iteration, token_id)
 -- uses: _shared/margin_moves, _shared/engine_iterations, _shared/waits, _shared/request_runs, _shared/rank_states
 WITH fared AS (
     SELECT replica, iteration, count(*) AS steps, count(*) FILTER (WHERE other_plan) AS churned, count(*) FILTER (WHERE flipped) AS flips

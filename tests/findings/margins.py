@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+
+from postmortem.catalogue.catalogue import Catalogue, queries
+
 Step = tuple[float, float, bool]  # the reference's margin, what it lost, and whether another tactic ran
 
 
@@ -30,3 +34,36 @@ def replayed(groups: Sequence[Sequence[Step]]) -> dict[str, list[dict[str, Any]]
                 "top2_token_id": 1 if flips else 2, "margin": abs(margin - lost), "algo_id": "u" if other else "t",
             })  # fmt: skip
     return {"x_records": x, "s_records": s}
+
+
+def moves(groups: Sequence[Sequence[Step]]) -> pl.DataFrame:
+    """What margin_moves says of ``replayed(groups)``, without a store: quick."""
+    rows = []
+    for n, steps in enumerate(groups):
+        after = False
+        for step, (margin, lost, other) in enumerate(steps):
+            flips, own = lost > margin, abs(margin - lost)
+            rows.append({
+                "req_id": f"b-{n}", "reference": f"a-{n}", "step": step, "tactic": "u" if other else "t",
+                "reference_tactic": "t", "margin": own, "reference_margin": margin,
+                "moved": margin + own if flips else margin - own, "flipped": flips, "other_plan": other,
+                "after_other": after,
+            })  # fmt: skip
+            after |= other
+            if flips:
+                break
+    asked = queries()["margin_moves"].columns
+    told = pl.DataFrame(rows).with_columns(pl.lit(None).alias(c.name) for c in asked if c.name not in rows[0])
+    kinds = {"iteration": pl.Int64} | dict.fromkeys(("replica", "precision", "reference_precision"), pl.String)
+    return told.select(c.name for c in asked).cast(kinds)
+
+
+class Fixed(Catalogue):
+    """A catalogue whose every query gives one answer."""
+
+    def __init__(self, answer: pl.DataFrame) -> None:
+        self._answer = answer
+
+    def run(self, name: str, **params: Any) -> pl.DataFrame:
+        """The answer."""
+        return self._answer
