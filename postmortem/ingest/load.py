@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import zstandard
 from postmortem.base.errors import NothingRecognised, SourceUnreadable
 from postmortem.ingest.bundle import I64, Bundle, SourceSettings, head_of, open_files
 from postmortem.ingest.files import BundleFile
+from postmortem.ingest.groups import RowGroups
 from postmortem.ingest.identity import rank_of, replica_of
 from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.recognise import recognise
@@ -127,6 +128,11 @@ def _read_file(writer: Writer, bundle: Bundle, done: Loaded, keep_environment: b
 def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress: Progress | None) -> None:
     """Drain one reader into the store."""
     rejects: list[Reject] = []
+    groups = RowGroups()
+
+    def write(batches: Iterator[Batch]) -> None:
+        for batch in batches:
+            writer.append(batch.table, batch.rows, source_id=done.source_id)
 
     def write_rejects() -> None:
         if rejects:
@@ -147,7 +153,8 @@ def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress
     try:
         for item in reader.read(source):
             if isinstance(item, Batch):
-                done.rows += writer.append(item.table, item.rows, source_id=done.source_id)
+                done.rows += item.rows.num_rows
+                write(groups.add(item))
                 if progress:
                     progress(source.name, done.rows, done.bytes)
             elif isinstance(item, Reject):
@@ -165,6 +172,7 @@ def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress
                 given = {k: v for k, v in vars(item).items() if v is not None}
                 done.facts = replace(done.facts, **given)
     finally:
+        write(groups.rest())
         write_rejects()
         for why in source.damage:
             note = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postmortem.ingest import groups as groups_module
 from postmortem.ingest.reader import Batch
-from postmortem.ingest.readers.nsys_sqlite import events
 from postmortem.store import store as stores
 from postmortem.store.schema import tables
 from postmortem.store.store import create, finish, open_store, run
@@ -87,20 +86,30 @@ def test_a_row_without_a_required_value_is_refused(tmp_path: Path, monkeypatch: 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 99), min_size=1, max_size=20)), max_size=8),
+    st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(0, 99), max_size=20)), max_size=12),
     st.integers(1, 7),
     st.integers(1, 3),
 )
 def test_batches_in_whole_row_groups(parts: list[tuple[str, list[int]]], rows: int, groups: int) -> None:
-    """The same rows in the same order; of each run of one table all but the last are full, in pieces of a row group."""
-    batches = [Batch(t, pa.table({"x": pa.array([str(v) for v in vs]).dictionary_encode()})) for t, vs in parts]
+    """Of each table and its columns the same rows in the same order; all but the last batch are full."""
+    names = {"a": ("one", "x"), "b": ("one", "y"), "c": ("two", "x")}  # two kinds of batches of one table
+    given_: dict[tuple[str, str], list[str]] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events, "GROUP_ROWS", rows)
-        patch.setattr(events, "GROUPS", groups)
-        out = list(events.grouped(iter(batches)))
-    flat = [(b.table, v) for b in out for v in b.rows.column("x").to_pylist()]
-    assert flat == [(t, str(v)) for t, vs in parts for v in vs]
-    assert all(len(chunk) <= rows for b in out for chunk in b.rows.column("x").chunks)
+        patch.setattr(groups_module, "GROUP_ROWS", rows)
+        patch.setattr(groups_module, "GROUPS", groups)
+        held, out = groups_module.RowGroups(), []
+        for kind, values in parts:
+            table, column = names[kind]
+            given_.setdefault(names[kind], []).extend(map(str, values))
+            out += held.add(Batch(table, pa.table({column: pa.array(map(str, values)).dictionary_encode()})))
+        out += held.rest()
+        assert list(held.rest()) == []
+    found: dict[tuple[str, str], list[pa.Table]] = {}
+    for batch_ in out:
+        assert all(len(chunk) <= rows for chunk in batch_.rows.column(0).chunks)
+        found.setdefault((batch_.table, batch_.rows.column_names[0]), []).append(batch_.rows)
     whole = rows * groups
-    sizes = [len(list(run)) for _, run in itertools.groupby(flat, key=lambda pair: pair[0])]
-    assert [b.rows.num_rows for b in out] == [min(whole, n - at) for n in sizes for at in range(0, n, whole)]
+    for key, values_ in given_.items():
+        assert [v for r in found.get(key, []) for v in r.column(0).to_pylist()] == values_
+        sizes = [min(whole, len(values_) - at) for at in range(0, len(values_), whole)]
+        assert [r.num_rows for r in found.get(key, [])] == sizes

@@ -83,8 +83,12 @@ def split(data: bytes, first_line: int) -> Stretch:
     column = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data))
     text = pl.Series("text", pl.from_arrow(column))
     other = np.ones(len(ends), dtype=np.bool_)
-    calls, choices = _calls(text), _choices(text)
+    signed = b"+" in data
+    calls = _calls(text, signed)
     other[calls["line"].to_numpy()] = False
+    rest = np.flatnonzero(other)
+    choices = _choices(text.gather(rest), signed)
+    choices = choices.with_columns(line=pl.Series(rest[choices["line"].to_numpy()], dtype=pl.Int64))
     other[choices["line"].to_numpy()] = False
     others = [
         (first_line + int(i), data[offsets[i] : offsets[i + 1]].removesuffix(b"\n").decode("utf-8", "replace"))
@@ -94,13 +98,16 @@ def split(data: bytes, first_line: int) -> Stretch:
     return Stretch(len(ends), calls.with_columns(shift), choices.with_columns(shift), others)
 
 
-def _marked(text: pl.Series, mark: str) -> pl.DataFrame:
-    """The lines that hold ``mark`` once, and no sign that would pass as part of a number: line, before, after."""
-    at = np.flatnonzero(text.str.contains(mark, literal=True).to_numpy())
-    some = text.gather(at)
-    halves = some.str.split_exact(mark, 2).struct.rename_fields(["before", "after", "more"]).struct.unnest()
-    whole = halves["more"].is_null() & ~some.str.contains("+", literal=True)
-    return halves.select("before", "after", line=at).filter(whole)
+def _marked(text: pl.Series, mark: str, signed: bool) -> pl.DataFrame:
+    """The lines that hold ``mark``, and no sign that would pass as part of a number: line, before, after.
+
+    ``signed``: whether any line holds a sign. What follows a mark is read strictly, and so no second one passes.
+    """
+    halves = text.str.splitn(mark, 2).struct.rename_fields(["before", "after"]).struct.unnest()
+    holds = halves["after"].is_not_null()
+    if signed:
+        holds &= ~text.str.contains("+", literal=True)
+    return halves.with_columns(line=pl.int_range(len(text), dtype=pl.Int64, eager=True)).filter(holds)
 
 
 def _befores(rows: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -143,8 +150,8 @@ def _is_pointer(field: str) -> pl.Expr:
     return (text.str.starts_with("0x") & digits.is_not_null()) | (text == "(nil)")
 
 
-def _calls(text: pl.Series) -> pl.DataFrame:
-    rows = _marked(text, _CALL_MARK)
+def _calls(text: pl.Series, signed: bool) -> pl.DataFrame:
+    rows = _marked(text, _CALL_MARK, signed)
     if rows.is_empty():
         return NO_CALLS
     ends = rows["after"].str.split_exact(" datatype ", 2).struct.rename_fields(["mid", "tail", "more"]).struct.unnest()
@@ -162,8 +169,8 @@ def _calls(text: pl.Series) -> pl.DataFrame:
     return rows.select(NO_CALLS.columns).filter(pl.col("op_count").is_not_null(), pl.col("count").is_not_null())
 
 
-def _choices(text: pl.Series) -> pl.DataFrame:
-    rows = _marked(text, _CHOICE_MARK)
+def _choices(text: pl.Series, signed: bool) -> pl.DataFrame:
+    rows = _marked(text, _CHOICE_MARK, signed)
     if rows.is_empty():
         return NO_CHOICES
     found = [(end, m) for end in rows["after"].unique() if (m := _CHOSEN.fullmatch(end))]

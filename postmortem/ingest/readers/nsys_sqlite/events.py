@@ -15,9 +15,6 @@ from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.rows import Column, Kind, Ledger, checked_times, rows
 from postmortem.ingest.readers.nsys_sqlite.strings import Strings
 
-GROUP_ROWS = 122_880  # a row group of DuckDB
-GROUPS = 4  # written at once: some 100 MB of kernels
-
 # The exporter's ENUM_ tables may be absent (lazy) and their labels change; the ids do not.
 DIRECTIONS = {
     0: "unknown", 1: "HtoD", 2: "DtoH", 3: "HtoA", 4: "AtoH", 5: "AtoA", 6: "AtoD", 7: "DtoA", 8: "DtoD",
@@ -192,50 +189,6 @@ def read(db: Database, table: EventTable, strings: Strings, ledger: Ledger, seen
             columns["recorded_in"] = pa.array([table.export] * batch.num_rows, pa.string())
         _look(table.store, columns, seen)
         yield Batch(table.store, pa.table(columns))
-
-
-def grouped(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The same rows, some of the store's row groups at a time, which it compresses on all cores; the last may be short.
-
-    Each row group is one piece: at the end of a piece DuckDB ends a row group, and at last merges those that are short.
-    """
-    groups: list[Batch] = []
-    for group in _row_groups(batches):
-        if groups and (len(groups) == GROUPS or not _alike(groups[0], group)):
-            yield _joined(groups)
-            groups = []
-        groups.append(group)
-    if groups:
-        yield _joined(groups)
-
-
-def _row_groups(batches: Iterator[Batch]) -> Iterator[Batch]:
-    held: list[Batch] = []
-    count = 0
-    for batch in batches:
-        if held and not _alike(held[0], batch):
-            yield _joined(held, whole=True)
-            held, count = [], 0
-        while count + batch.rows.num_rows >= GROUP_ROWS:
-            fits = GROUP_ROWS - count
-            yield _joined([*held, Batch(batch.table, batch.rows.slice(0, fits))], whole=True)
-            held, count = [], 0
-            batch = Batch(batch.table, batch.rows.slice(fits))
-        if batch.rows.num_rows:
-            held.append(batch)
-            count += batch.rows.num_rows
-    if held:
-        yield _joined(held, whole=True)
-
-
-def _alike(one: Batch, other: Batch) -> bool:
-    return (one.table, one.rows.schema) == (other.table, other.rows.schema)
-
-
-def _joined(batches: list[Batch], *, whole: bool = False) -> Batch:
-    """The rows of all; ``whole``: every column in one piece, of memory that numpy gave back."""
-    rows = pa.concat_tables([b.rows for b in batches]).unify_dictionaries()
-    return Batch(batches[0].table, rows.combine_chunks(memory_pool=pa.system_memory_pool()) if whole else rows)
 
 
 def _turned(values: pa.Array, f: Field, strings: Strings) -> pa.Array:

@@ -65,14 +65,13 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
         if batch.table == "diagnostics":
             yield from notes.of_diagnostics(batch)
     for table in events.TABLES:
-        for batch in events.grouped(events.read(db, table, strings, ledger, seen)):
+        for batch in events.read(db, table, strings, ledger, seen):
             yield batch
             yield from ledger.take()
-    ranges = nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen)
-    for batch in events.grouped(ranges):
+    for batch in nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen):
         yield batch
         yield from ledger.take()
-    for batch in events.grouped(metrics.read(db, ledger, seen)):
+    for batch in metrics.read(db, ledger, seen):
         yield batch
         yield from ledger.take()
     yield from ledger.take()
