@@ -2,7 +2,7 @@
 -- One row a sample of a GPU metric and the iteration of its rank that it falls into. Of a source that sampled several
 -- GPUs, those on which its kernels ran: where that is not known, none. An iteration timed by the rank's records holds a
 -- sample only beyond what the two clocks are unsure; both are read off one host's clock: where nothing tells more, that
--- is taken.
+-- is taken. All metrics of a source are sampled at once: each moment is placed once, for all its samples.
 CREATE VIEW placed_metrics AS
 WITH ran AS (
     SELECT DISTINCT k.source_id, d.gpu_id
@@ -12,22 +12,25 @@ WITH ran AS (
 ), only_one AS (
     SELECT source_id FROM gpu_metrics GROUP BY source_id HAVING count(DISTINCT gpu_id) <= 1
 ), timed AS (
-    SELECT s.source_id, s.replica, s.rank, m.metric, m.kind, m.reason, m.family, m.value,
-           m.t_ns + c.origin_ns + c.offset_ns AS own_ns
-    FROM gpu_metrics AS m
+    SELECT s.source_id, s.replica, s.rank, m.t_ns, m.t_ns + c.origin_ns + c.offset_ns AS own_ns
+    FROM (SELECT DISTINCT source_id, t_ns FROM gpu_metrics) AS m
     JOIN sources AS s USING (source_id)
     JOIN clocks AS c USING (source_id)
     WHERE s.rank IS NOT NULL AND c.origin_ns IS NOT NULL
-      AND (m.source_id IN (FROM only_one) OR EXISTS (FROM ran AS r WHERE r.source_id = m.source_id AND r.gpu_id = m.gpu_id))
 ), aligned AS (
     SELECT t.*, own_ns + coalesce(f.offset_ns + CAST(round(f.drift * (own_ns - f.at_ns)) AS BIGINT), 0) AS at_ns,
            f.uncertainty_ns
     FROM timed AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+), placed AS (
+    SELECT t.replica, t.rank, l.iteration, t.source_id, t.t_ns
+    FROM aligned AS t
+    ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.at_ns >= l.start_ns
+    WHERE t.at_ns <= l.end_ns
+      AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
+           OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))
 )
-SELECT t.replica, t.rank, l.iteration, t.source_id, t.metric, t.kind, t.reason, t.family, t.value
-FROM aligned AS t
-ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.at_ns >= l.start_ns
-WHERE t.at_ns <= l.end_ns
-  AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
-       OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))
+SELECT p.replica, p.rank, p.iteration, p.source_id, m.metric, m.kind, m.reason, m.family, m.value
+FROM placed AS p
+JOIN gpu_metrics AS m USING (source_id, t_ns)
+WHERE m.source_id IN (FROM only_one) OR EXISTS (FROM ran AS r WHERE r.source_id = m.source_id AND r.gpu_id = m.gpu_id)
