@@ -1,13 +1,17 @@
-"""Large inputs, seeded: ``python benchmarks/speed/generate.py DIR [--kernels 5000000]``. Nothing of it is committed.
+"""Large inputs, seeded: ``python benchmarks/speed/generate.py DIR [--size 1.0]``. Nothing of it is committed.
 
-An Nsight Systems export (schema 3.7.2) with as many runtime calls as kernels, 0.4 NVTX ranges and 2 metric
-samples a kernel: ids beyond 2^53, four launching threads, ranges nested four deep. A process launches kernels in
-bursts of eight under one range.
+At size 1: ``rank0.sqlite``, an Nsight Systems export (schema 3.7.2) of 5 million kernels and as many runtime calls,
+2 million NVTX ranges nested four deep, 10 million samples of 20 GPU metrics, 5,000 iterations; ids beyond 2^53, four
+launching threads. ``tenth.sqlite``: the same at a tenth. ``kernels.sqlite``: its kernels alone. ``one_metric.sqlite``:
+a tenth, with one metric. ``nccl.log``: 1 GB of eight ranks' NCCL calls. ``s.jsonl``: 1 million s records.
+``steps/``: a bundle of 1 million decode steps on two replicas, of which some flip.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -33,6 +37,11 @@ PROCESS = (1 << 48) | (4242 << 24)  # as serialised by nsys: machine, pid, tid
 THREADS = 4
 NAMES = 64  # distinct kernels, as many as a decode step of a large model runs
 CHUNK = 200_000  # rows held at a time
+METRICS = 20
+TICK_NS = 40_000  # samples are this far apart: 10 kernels' launches, so 2 samples of the 20 metrics a kernel
+LAUNCH_NS = 4_000
+LAP = 1_000  # launches of an iteration
+OWN_DOMAIN = 9
 
 
 def ddl(table: str, columns: list[str]) -> str:
@@ -51,8 +60,8 @@ def insert(con: sqlite3.Connection, table: str, columns: list[np.ndarray | None]
     con.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(columns))})", rows(columns, n))
 
 
-def export(path: Path, kernels: int, seed: int = 1) -> None:
-    """Write the export."""
+def export(path: Path, kernels: int, *, seed: int = 1, others: bool = True, metrics: int = METRICS) -> None:
+    """Write an export; without ``others`` no calls and ranges, of 20 ``metrics`` the first."""
     rng = np.random.default_rng(seed)
     path.unlink(missing_ok=True)
     con = sqlite3.connect(path)
@@ -71,16 +80,18 @@ def export(path: Path, kernels: int, seed: int = 1) -> None:
         "CREATE TABLE TARGET_INFO_GPU_METRICS"
         " (typeId INTEGER, sourceId INTEGER, typeName TEXT, metricId INTEGER, metricName TEXT)"
     )
-    metrics = [(i, f"Metric {i} [Throughput %]") for i in range(20)]
-    con.executemany("INSERT INTO TARGET_INFO_GPU_METRICS VALUES (1, 1, 'GPU Metrics', ?, ?)", metrics)
+    named = [(i, f"Metric {i} [Throughput %]") for i in range(metrics)]
+    con.executemany("INSERT INTO TARGET_INFO_GPU_METRICS VALUES (1, 1, 'GPU Metrics', ?, ?)", named)
     con.execute(ddl("CUPTI_ACTIVITY_KIND_KERNEL", KERNEL))
     con.execute(ddl("CUPTI_ACTIVITY_KIND_RUNTIME", RUNTIME))
     con.execute(ddl("NVTX_EVENTS", NVTX))
     con.execute(ddl("GPU_METRICS", METRIC))
+    domain = {"start": 0, "eventType": 75, "text": "postmortem", "globalTid": PROCESS | 100, "domainId": OWN_DOMAIN}
+    con.execute(f"INSERT INTO NVTX_EVENTS ({', '.join(domain)}) VALUES (?, ?, ?, ?, ?)", list(domain.values()))
     for first in range(0, kernels, CHUNK):
         n = min(CHUNK, kernels - first)
         i = np.arange(first, first + n)
-        call = i * 4_000 + rng.integers(0, 500, n)
+        call = i * LAUNCH_NS + rng.integers(0, 500, n)
         start = call + rng.integers(3_000, 9_000, n)
         name = rng.integers(0, NAMES, n)
         tid = PROCESS | (100 + i // 8 % THREADS)
@@ -108,30 +119,52 @@ def export(path: Path, kernels: int, seed: int = 1) -> None:
         }
         insert(con, "CUPTI_ACTIVITY_KIND_KERNEL", list(kernel.values()), n)
         calls = [call, call + 2_000, zero, tid, i, 1000 * one, zero, None]
-        insert(con, "CUPTI_ACTIVITY_KIND_RUNTIME", calls, n)
-        _ranges(con, call, tid, n, rng)
-        samples = np.arange(2 * first, 2 * (first + n))
-        values = [samples * 2_000, np.ones(2 * n, np.int64), samples % 20, rng.integers(0, 100, 2 * n)]
-        insert(con, "GPU_METRICS", values, 2 * n)
+        if others:
+            insert(con, "CUPTI_ACTIVITY_KIND_RUNTIME", calls, n)
+            _ranges(con, call, tid, n, rng)
+            _iterations(con, i, call, tid)
+        ticks = np.arange(-(-first * LAUNCH_NS // TICK_NS), -(-(first + n) * LAUNCH_NS // TICK_NS))
+        samples = np.repeat(ticks, metrics)
+        count = len(samples)
+        values = [
+            samples * TICK_NS,
+            np.ones(count, np.int64),
+            np.tile(np.arange(metrics), len(ticks)),
+            rng.integers(0, 100, count),
+        ]
+        if metrics:
+            insert(con, "GPU_METRICS", values, count)
     con.commit()
     con.close()
 
 
 def _ranges(con: sqlite3.Connection, call: np.ndarray, tid: np.ndarray, n: int, rng: np.random.Generator) -> None:
-    """Ranges over bursts of 8, 16, 32 and 64 launches: 0.23 a kernel, and marks up to 0.4."""
-    for level, size in enumerate((8, 16, 32, 64)):
+    """Ranges over bursts of 4, 8, 32 and 64 launches: 0.42 a kernel."""
+    for level, size in enumerate((64, 32, 8, 4)):
         begins = np.arange(0, n - 64, size)
         stops = np.minimum(begins + size - 1, n - 1)
         columns: dict[str, np.ndarray | None] = dict.fromkeys(NVTX)
         columns |= {
             "start": call[begins] - 10 * (4 - level) - 600,
-            "end": call[stops] + 2_010 + 10 * level,
+            "end": call[stops] + 2_010 + 10 * (4 - level),
             "eventType": 59 * np.ones(begins.size, np.int64),
             "globalTid": tid[begins],
             "textId": 2000 + rng.integers(0, 200, begins.size),
-            "domainId": np.full(begins.size, level),
+            "domainId": np.zeros(begins.size, np.int64),
         }
         insert(con, "NVTX_EVENTS", list(columns.values()), begins.size)
+
+
+def _iterations(con: sqlite3.Connection, i: np.ndarray, call: np.ndarray, tid: np.ndarray) -> None:
+    """An iteration range every LAP launches, in the domain postmortem."""
+    at = np.flatnonzero(i % LAP == 0)
+    rows = [
+        (int(call[k]) - 700, int(call[k]) + (LAP - 1) * LAUNCH_NS + 3_000, 59, f"iteration n={i[k] // LAP} batch=32",
+         int(tid[k]), OWN_DOMAIN)
+        for k in at
+    ]  # fmt: skip
+    columns = "start, end, eventType, text, globalTid, domainId"
+    con.executemany(f"INSERT INTO NVTX_EVENTS ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 def records(path: Path, n: int, seed: int = 1) -> None:
@@ -151,18 +184,90 @@ def records(path: Path, n: int, seed: int = 1) -> None:
             )
 
 
+def nccl_log(path: Path, megabytes: int, seed: int = 1) -> None:
+    """A log of eight ranks in one stream: nine calls in ten lines, choices, other programs' lines."""
+    dice = random.Random(seed)
+    head = "node1:{0}:{1} [{2}] NCCL INFO "
+    with path.open("w") as file:
+        for k in range(8):
+            file.write(
+                head.format(1000 + k, 1000 + k, k)
+                + f"ncclCommInitRank comm 0x55aa{k:04x} rank {k} nranks 8 cudaDev {k}"
+                f" nvmlDev {k} busId {k + 1}000 commId 0xabcdef - Init COMPLETE\n"
+            )
+        calls, size = 0, 0
+        while size < megabytes * 1_000_000:
+            count, func = 64 << dice.randrange(12), dice.choice(("AllReduce", "AllGather", "ReduceScatter"))
+            lines = [
+                head.format(1000 + k, 1100 + k, k) + f"{func}: opCount {calls:x} sendbuff"
+                f" 0x7f{dice.randrange(1 << 36):010x} recvbuff 0x7f{dice.randrange(1 << 36):010x} count {count}"
+                f" datatype 9 op 0 root 0 comm 0x55aa{k:04x} [nranks=8] stream 0x5500{k:04x}\n"
+                for k in range(8)
+            ]
+            calls += 1
+            if dice.random() < 0.5:
+                moved = count * 2 * (1 if func == "AllReduce" else 8)
+                lines.append(
+                    head.format(1000, 1100, 0)
+                    + f"{func}: {moved} Bytes -> Algo RING proto LL channel{{Lo..Hi}}={{0..3}}\n"
+                )
+            if dice.random() < 0.3:
+                lines.append("INFO 11-02 10:00:00 engine.py:1] running 12 requests, waiting 3\n")
+            text = "".join(lines)
+            size += len(text)
+            file.write(text)
+
+
+def steps(folder: Path, n: int, seed: int = 1) -> None:
+    """A bundle of ``n`` decode steps: requests of 64 tokens on replica a and again on b, 32 in a batch.
+
+    On b the batch shrinks to 12 and another tactic runs at the end; there one answer in eight flips at its last step.
+    """
+    rng = random.Random(seed)
+    folder.mkdir(exist_ok=True)
+    requests, length, batch = n // 128, 64, 32
+    laps = requests // batch * length
+    with (folder / "x.jsonl").open("w") as x, (folder / "s.jsonl").open("w") as s:
+        for replica in "ab":
+            for request in range(requests // batch * batch):
+                text = f"{request:064x}"
+                wave, seat = divmod(request, batch)
+                begin = 1_790_000_000_000_000_000 + wave * length * 10_000_000
+                x.write(json.dumps({"record": "x", "req_id": f"{replica}-{request}", "replica": replica,
+                    "admitted_ns": begin, "raw_prompt_sha256": text, "effective_text_sha256": text,
+                    "decode_cfg_applied": {"temperature": 0}}) + "\n")  # fmt: skip
+                for step in range(length):
+                    lap = wave * length + step
+                    late = replica == "b" and lap >= laps - length // 2
+                    flips = late and step == length - 1 and seat % 8 == 0
+                    s.write(json.dumps({"record": "s", "req_id": f"{replica}-{request}", "step": step,
+                        "replica": replica, "iteration": lap, "ts_ns": begin + step * 10_000_000,
+                        "batch_fp": f"{wave}{late}", "batch_size": 12 if late else 32,
+                        "shape": f"q=1,k={step},h=8,d=512",
+                        "gpu_ms": round(rng.gauss(14 if late else 9, 0.3), 4), "comm_ms": 0.3, "sync_ms": 0.1,
+                        "kv_regime": "normal", "precision_path": "bf16", "algo_id": 42 if late else 43,
+                        "token_id": (request * 31 + step) % 32000 + flips, "margin": 0.05 if flips else 2.5,
+                    }) + "\n")  # fmt: skip
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kernels", type=int, default=5_000_000)
-    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--size", type=float, default=1.0, help="of 5 million kernels, 1 GB of log, 1 million records")
     told = parser.parse_args()
     told.folder.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
-    export(told.folder / "rank0.sqlite", told.kernels)
-    records(told.folder / "s.jsonl", told.records)
-    for path in sorted(told.folder.iterdir()):
-        print(f"{path.name}  {path.stat().st_size >> 20} MiB")
+    kernels = int(5_000_000 * told.size)
+    export(told.folder / "rank0.sqlite", kernels)
+    export(told.folder / "tenth.sqlite", kernels // 10)
+    export(told.folder / "kernels.sqlite", kernels, others=False, metrics=0)
+    export(told.folder / "one_metric.sqlite", kernels // 10, metrics=1)
+    nccl_log(told.folder / "nccl.log", int(1_000 * told.size))
+    records(told.folder / "s.jsonl", int(1_000_000 * told.size))
+    steps(told.folder / "steps", int(1_000_000 * told.size))
+    for path in sorted(told.folder.rglob("*.*")):
+        if path.is_file():
+            print(f"{path.relative_to(told.folder)}  {path.stat().st_size >> 20} MiB")
     print(f"{time.perf_counter() - begun:.0f} s")
 
 
