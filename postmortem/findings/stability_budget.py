@@ -1,8 +1,8 @@
 """The stability budget of each text: how thin its margins are, and how likely another plan flips one of them.
 One row a replay group (requests that provably saw one text), or a prompt family of them: the reference's margins over
 its first steps. Any move below the smallest margin flips nothing. Risks are of all steps run under another plan, by the
-moves seen between different plans in all groups; 95 % intervals draw those groups anew, and one more move that is
-larger than all. It can't tell moves of plans not yet seen, nor texts of a family that were served once.
+moves seen between different plans in all groups; 95 % intervals draw those groups anew, and allow for moves larger
+than all of them. It can't tell moves of plans not yet seen, nor texts of a family that were served once.
 
 param: early INTEGER steps = NULL — only so many first steps; NULL: all
 param: allowed DOUBLE - = 0.05 — risk_any that is accepted, for tolerated
