@@ -3,6 +3,7 @@
 -- Records of single requests of that rank and iteration are taken together: times and memory are the
 -- rank's, the same in each; counts of evicted blocks and recomputed tokens are added up only where
 -- no record without a request gives the rank's own figure.
+-- kept: every chain asks for it, and it looks at all records
 CREATE VIEW rank_states AS
 SELECT replica, rank, iteration,
        min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms, max(sync_ms) AS sync_ms,

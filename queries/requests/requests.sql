@@ -18,13 +18,18 @@
 -- column: last_ns BIGINT ns — its last step, UTC epoch
 -- needs: s_records(req_id, step)
 -- uses: _shared/request_keys, _shared/request_runs
+WITH k AS (
+    FROM request_keys WHERE $req_id IS NULL OR req_id = $req_id
+), r AS (
+    FROM request_runs WHERE $req_id IS NULL OR req_id = $req_id
+)
 SELECT coalesce(k.req_id, r.req_id) AS req_id, coalesce(k.replica, r.replica) AS replica, k.admitted_ns,
        k.raw_prompt_sha256, k.effective_text_sha256, k.effective_tokens, k.greedy, k.decode_key,
        CASE WHEN k.effective_text_sha256 IS NOT NULL AND k.decode_key IS NOT NULL
-            THEN min(k.req_id) OVER (PARTITION BY k.effective_text_sha256, k.decode_key) END AS replay_group,
+            -- over all requests: one asked for alone keeps the name of its group
+            THEN (SELECT min(g.req_id) FROM request_keys AS g
+                  WHERE g.effective_text_sha256 = k.effective_text_sha256 AND g.decode_key = k.decode_key) END AS replay_group,
        coalesce(r.steps, 0) AS steps, r.first_iteration, r.last_iteration, r.first_ns, r.last_ns
-FROM request_keys AS k
-FULL JOIN request_runs AS r ON r.req_id = k.req_id
--- after the window, not in WHERE: a request asked for alone keeps the name of its group
-QUALIFY $req_id IS NULL OR coalesce(k.req_id, r.req_id) = $req_id
+FROM k
+FULL JOIN r ON r.req_id = k.req_id
 ORDER BY req_id, replica
