@@ -30,7 +30,7 @@ UNSEEN = -float(np.log(TAIL))  # as many may be to come where none was seen (Han
 Z = 1.959964  # the normal distribution's 97.5 %
 DISTINCT = 512  # distinct moves kept apart; where there are more, they are rounded to DIGITS binary digits
 DIGITS = 8  # as bfloat16 keeps: a move changes by at most 0.4 %
-HALVINGS = 24, 12  # of the span in which a factor and its ends are looked for, 30 powers of 2 or so: to 1e-6 and 1 %
+HALVINGS = 40, 12  # of the span in which a factor and its ends are looked for, 30 powers of 2 or so: ends to 1 %
 
 
 def reaching(margin: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,7 +170,7 @@ class Budget:
         return _with_ends(self._any(noise, np.ones(self.family[-1] + 1), slice(None)))
 
     def _any(self, noise: Noise, factor: NDArray[np.float64], draws: slice) -> NDArray[np.float64]:
-        each = -np.expm1(self._counts(noise, factor) @ noise.kept[draws].T)
+        each = 0.0 - np.expm1(self._counts(noise, factor) @ noise.kept[draws].T)  # 0 and not -0 where nothing flips
         return self._by_family(each) / np.bincount(self.family)[:, None]
 
     def tolerated(self, noise: Noise, allowed: float) -> Figure:
