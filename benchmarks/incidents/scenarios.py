@@ -120,6 +120,34 @@ def surge(intensity: str, seed: int) -> Scenario:
     return Scenario("load_surge", "load_surge", intensity, replace(world, load=load, faults=(fault,)), fault, path)
 
 
+def surge_cut(intensity: str, seed: int) -> Scenario:
+    """More arrivals fill the batch, the fuller batch breaks the SLO, and the scheduler cuts it below what it was."""
+    found = surge(intensity, seed)
+    rate = {"blatant": 4.0, "medium": 2.0, "subtle": 1.0}[intensity]
+    return replace(found, name="load_surge_cut", world=_roomy(replace(found.world, load=replace(
+        found.world.load, per_iteration=ROOMY_LOAD, surge=(*_surging(found), rate)))))  # fmt: skip
+
+
+ROOMY_LOAD = 0.45  # arrivals an iteration: 19 sequences of 42 steps run together
+
+
+def _roomy(world: World) -> World:
+    """A world where more may run than do, and the SLO is a fixed time."""
+    return replace(world, limit=48, slo_at=20)
+
+
+def _surging(found: Scenario) -> tuple[int, int]:
+    assert found.world.load.surge
+    return found.world.load.surge[:2]
+
+
+def backlog(seed: int) -> Scenario:
+    """A rank stalls where the batch is not full: the backlog that it leaves fills it beyond its usual size."""
+    found = on_rank("quant_stall", "medium", seed)
+    world = _roomy(replace(found.world, load=Load(per_iteration=ROOMY_LOAD)))
+    return replace(found, name="backlog", family="trap", world=world)
+
+
 def isolation(intensity: str, seed: int) -> Scenario:
     """Strict isolation: one tenant an iteration."""
     world, rng = _base(seed)
@@ -264,4 +292,6 @@ def all_scenarios() -> list[Maker]:
     made += [lambda seed, k=kind: drift(k, seed) for kind in drifts]  # type: ignore[misc]
     made += [nothing, host_noise, nothing, host_noise, unrecorded, evidence_out, sampled, constant_skew, skewed_clocks]
     made += [harmless_pins, bystander, early_surge, two_faults, lossy, traces_alone]
-    return [*made, *(lambda seed, t=traces: missing_rank(seed, t) for traces in (False, True))]  # type: ignore[misc]
+    made += [lambda seed, t=traces: missing_rank(seed, t) for traces in (False, True)]  # type: ignore[misc]
+    made += [lambda seed, i=intensity: surge_cut(i, seed) for intensity in SIZES]  # type: ignore[misc]
+    return [*made, backlog]

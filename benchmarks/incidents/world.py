@@ -54,6 +54,7 @@ class World:
     limit: int = 24  # sequences that the scheduler lets run together
     low_limit: int = 12  # what it cuts to while iterations are over the SLO
     slo: float = 1.07  # of a calm iteration
+    slo_at: int | None = None  # sequences of that iteration; None: as many as run, a fuller batch may take longer
     base_ms: float = 12.0
     jitter: float = 0.01
     skew: tuple[float, ...] = ()  # of each rank's compute, as a share, always
@@ -62,6 +63,10 @@ class World:
     noise: tuple[tuple[int, int], ...] = ()  # iterations in which the host holds all ranks up
     pool_mb: float = 8192.0
     clock_ns: tuple[int, ...] = ()  # of each rank's clock
+
+    def calm_ms(self, size: int) -> float:
+        """How long a calm iteration of so many sequences takes."""
+        return self.base_ms * (0.75 + 0.25 * size / self.limit)
 
 
 @dataclass
@@ -212,8 +217,8 @@ def run(world: World, greedy: bool = True) -> Run:
             request.state = np.tanh(0.6 * request.state + EMBED[first]).astype(np.float32) * 1.5
         running = [r for r in running if len(r.tokens) < r.steps]
         now += int(total * 1e6)
-        # The scheduler: the median of the last sixteen iterations against the SLO of such a batch.
-        recent.append(total / (world.base_ms * (0.75 + 0.25 * size / world.limit)))
+        # The scheduler: the median of the last sixteen iterations against the SLO.
+        recent.append(total / world.calm_ms(size if world.slo_at is None else world.slo_at))
         limit = world.low_limit if np.median(recent) > world.slo else world.limit
     # The recording stops where it stops: what had not been admitted by then is in no record.
     served = {r.key for r in requests if r.tokens}
@@ -271,7 +276,7 @@ def _states(
     world: World, on: list[Fault], shake: np.ndarray, size: int, skew: np.ndarray, held_up: bool
 ) -> list[dict[str, Any]]:
     """Each rank's state in one iteration: its compute, its memory, what it had to do beside the work."""
-    calm = world.base_ms * (0.75 + 0.25 * size / world.limit)
+    calm = world.calm_ms(size)
     work, transfer = 0.85 * calm, 0.15 * calm
     out = []
     for rank in range(world.tp):

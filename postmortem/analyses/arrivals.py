@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FEWEST = 20  # iterations that a calm rate is learnt from: its error is then below a quarter of the count's deviation
 LONGEST = 1_000  # of more iterations, neighbours are added up: a thousand places tell where a rate changed
+LEVEL = 0.05  # the customary level, for splitting again
 SEED = 20_260_104  # fixed: the same bundle gives the same p
 
 
@@ -24,8 +25,30 @@ def surge(counts: NDArray[np.float64], exposure: NDArray[np.float64] | None = No
     stretches at the end that leave FEWEST iterations to learn a calm rate from. Its p-value is by the same of
     as many arrivals thrown at random, iterations as likely as they are long. Where calm counts vary more than
     Poisson ones do, the statistic is divided by how much (Pearson's dispersion). None where nothing rose.
+
+    That a recording begins with nothing admitted may be its clearest rise, and the one that mattered stand at its end:
+    so the stretch is split again as long as the later rise is the larger one. Its p-value is corrected for the splits.
     """
     lasted = np.ones(counts.size) if exposure is None else exposure
+    found = _surge(counts, lasted)
+    if found is None:
+        return None
+    first, p_value, looks = *found, 1
+    while True:
+        looks += 1
+        later = _surge(counts[first:], lasted[first:])
+        if later is None or later[1] * looks > LEVEL:
+            return first, p_value
+        middle, end = slice(first, first + later[0]), slice(first + later[0], None)
+        whole, calm = slice(first, None), slice(0, first)
+        rates = [float(counts[part].sum() / lasted[part].sum()) for part in (end, middle, whole, calm)]
+        if rates[0] - rates[1] <= rates[2] - rates[3]:
+            return first, p_value
+        first, p_value = first + later[0], min(1.0, later[1] * looks)
+
+
+def _surge(counts: NDArray[np.float64], lasted: NDArray[np.float64]) -> tuple[int, float] | None:
+    """The clearest one: (its first index, p)."""
     width = -(-counts.size // LONGEST)
     spare = counts.size % width  # where the number is no multiple, the oldest go
     came, during = (v[spare:].reshape(-1, width).sum(axis=1) for v in (counts, lasted))

@@ -9,6 +9,7 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import number, with_unit
+from postmortem.chain.filled import filled
 from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
@@ -59,6 +60,9 @@ def inflated(
                 f"iterations at most {with_unit(longest, 'ratio')} as long raise a batch of {before} "
                 f"by {number(before * (longest - 1))}, not by {rise}"
             )
+    full = filled(case, effect)
+    if full is not None and full.carries:
+        return RuledOut(f"{full.says}: {100 * full.share[0]:.0f} % of that goes at the usual size")
     now, calm = part_ms[up.found.now], part_ms[up.found.calm]
     ratio, low, high = median_effect(now, calm, "ratio")
     longer = with_unit(ratio, "ratio")

@@ -1,4 +1,4 @@
-"""More requests than before: by arrivals, or by how long they waited, up to where a batch rose."""
+"""More requests than before: by arrivals, or by how long they waited, up to where a batch had risen."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from postmortem.analyses.arrivals import rate_difference, surge
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.median_mad import median
-from postmortem.base.units import NS_PER_S, number
+from postmortem.base.units import NS_PER_S, number, with_unit
 from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
-from postmortem.chain.tests_of import mechanism, order, size, specificity
+from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity
 from postmortem.chain.upstream import FARTHEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from postmortem.chain.case import Case
+    from postmortem.chain.filled import Filled
 
 
-def surged(case: Case, effect: Link, kind: str) -> Outcome:
-    """Whether more came before the batch change than the calm rate would bring; worked out once for all who ask."""
-    facts = effect.facts["changed"], effect.facts["after"], effect.iteration
-    return case.worked_out("surged", lambda: _surged(case, effect, kind), *facts)
+def surged(case: Case, effect: Link, kind: str, full: Filled | None = None) -> Outcome:
+    """Whether more came before the batch rose than the calm rate would bring; worked out once for all who ask.
+
+    ``effect`` is the link of the batch change: a rise, or the cut of a batch that was ``full``.
+    """
+    facts = effect.facts["changed"], effect.facts["after"], effect.iteration, full
+    return case.worked_out("surged", lambda: _surged(case, effect, kind, full), *facts)
 
 
-def _surged(case: Case, effect: Link, kind: str) -> Outcome:
-    changed = effect.facts["changed"]
+def _surged(case: Case, effect: Link, kind: str, full: Filled | None) -> Outcome:
+    changed, top = (effect.facts["changed"], effect.facts["after"]) if full is None else (full.came, full.top)
     before = case.iterations.filter(pl.col("iteration") <= changed).tail(FARTHEST)
     seen = [s for s in (_arrivals(case, before), _waits(before)) if s is not None]
     if not seen:
@@ -48,9 +52,12 @@ def _surged(case: Case, effect: Link, kind: str) -> Outcome:
     if p_value > ALPHA:
         return RuledOut(f"{sign.noun} grew no more before the batch rose than by chance (p = {number(p_value)})")
     now, calm = sign.values[index:], sign.values[:index]
+    came = usual = within = 0.0
     if sign.counts:
         lasted, lasted_calm = sign.exposure[index:], sign.exposure[:index]
-        level, calm_level = float(now.sum() / lasted.sum()), float(calm.sum() / lasted_calm.sum())
+        came, within = float(now.sum()), float(lasted.sum())
+        level, calm_level = came / within, float(calm.sum() / lasted_calm.sum())
+        usual = calm_level * within
         more, low, high = rate_difference(now, calm, lasted, lasted_calm)
     else:
         level, calm_level = median(now), median(calm)
@@ -64,15 +71,21 @@ def _surged(case: Case, effect: Link, kind: str) -> Outcome:
         mechanism(True, "the requests of the replica that formed this batch"),
     )
     share = None
-    rise = effect.facts["after"] - (rows["batch_size"][0] or 0)
+    rise = top - ((rows["batch_size"][0] or 0) if full is None else full.usual)
     if sign.counts and rise > 0:
-        usual = calm_level * float(lasted.sum())
-        share = float(min(1.0, (now.sum() - usual) / rise))
-        said = f"{number(float(now.sum()))} requests came, {number(usual)} at the calm rate; the batch rose by {rise}"
-        tests += (Test("counterfactual", share >= HALF, said, share, "share"),)
+        share = min(1.0, (came - usual) / rise)
+        said = f"{number(came)} requests came, {number(usual)} at the calm rate; the batch rose by {rise}"
+        if full is None:
+            tests += (Test("counterfactual", share >= HALF, said, share, "share"),)
+        else:  # what would not have come would not have taken longer
+            low, high = (min(1.0, share * bound) for bound in full.share[1:])
+            share = min(1.0, share * full.share[0])
+            tests += (counterfactual(share, low, high, f"{said}; of what its iterations took longer"),)
+    took = with_unit(within, "s") if within >= 1 else with_unit(1e3 * within, "ms")
+    says = sign.says.format(more=number(more), came=number(came), usual=number(usual), within=took)
     link = Link(
         kind=kind,
-        summary=sign.says.format(more=number(more), now=number(level), calm=number(calm_level)),
+        summary=says if full is None else f"{says}; {full.says}",
         grade=grade(tests),
         replica=case.replica,
         start_ns=rows["start_ns"][0],
@@ -113,7 +126,7 @@ def _arrivals(case: Case, before: pl.DataFrame) -> Sign | None:
     # what came while the iteration before ran joins this one; the first has no before
     return Sign(
         "arrivals",
-        "arrivals outran service: {now} requests came a second, {calm} before",
+        "arrivals outran service: {came} requests came within {within}, {usual} at the calm rate",
         "as many by chance at the calm rate, corrected for the lengths of stretch looked at",
         "requests a second",
         True,

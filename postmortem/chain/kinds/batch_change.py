@@ -153,7 +153,8 @@ def _changed(run: _Run) -> _Change:
         middle = round(median(np.asarray(sizes[left : left + later.index], np.float64)))
         level = round(median(np.asarray(sizes[left + later.index : run.here + 1], np.float64)))
         if abs(level - middle) > abs(middle - before):  # most of the way was gone there
-            at, before, stretch = left + later.index, middle, sizes[left + later.index : run.here + 1]
+            at = ramp(sizes, left + later.index)
+            before, stretch = sizes[at - 1], sizes[at : run.here + 1]
     after = min(stretch) if drop else max(stretch)
     said = f"the scheduler {'cut' if drop else 'raised'} the batch from {before} to {after} at iteration {numbers[at]}"
     ebb = drop and run.nobody_waited(at, at + stretch.index(after))
@@ -210,6 +211,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             # what ran before the cause took hold: its shape holds still what iterations are compared by
             "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
             "stop": numbers[change.stop],
+            "cut": numbers[change.at if change.after < change.before else change.stop],
             "changed": numbers[run.left],
             "backlog": change.stop < change.at,
             "ebb": change.ebb,

@@ -1,0 +1,114 @@
+"""A batch that was cut because it had filled: the fuller one took longer, and the scheduler answered to that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from postmortem.analyses.counterfactual import share_removed
+from postmortem.analyses.stats.changepoint import SHORTEST
+from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stats.permutation import p_of
+from postmortem.base.units import with_unit
+from postmortem.chain.grade import ALPHA, HALF
+from postmortem.chain.upstream import FARTHEST, upstream
+
+if TYPE_CHECKING:
+    from postmortem.chain.case import Case
+    from postmortem.chain.model import Link
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Iterations in one tactic just before a cut, whose batch stood nearer to its ``top`` than to its ``usual`` size.
+
+    ``came``: the iteration up to which those that filled it had come: the first of these, or the cut before, where they
+    had been held back since. ``ratio``: the length of the iterations over that of those at about the usual size;
+    ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals.
+    ``p_value``: how often as many iterations in a row took as long before.
+    """
+
+    usual: int
+    top: int
+    came: int
+    ratio: tuple[float, float, float]
+    share: tuple[float, float, float]
+    p_value: float
+
+    @property
+    def carries(self) -> bool:
+        """Whether the fuller batch took longer beyond chance, and at least half of that is its being fuller."""
+        return self.p_value <= ALPHA and self.ratio[1] > 1 and self.share[0] >= HALF
+
+    @property
+    def says(self) -> str:
+        """What the fuller batch did, as part of a sentence."""
+        longer = with_unit(self.ratio[0], "ratio")
+        return f"the batch filled from {self.usual} to {self.top}, and its iterations took {longer} of the usual time"
+
+
+def filled(case: Case, effect: Link) -> Filled | None:
+    """The fuller batch before a cut; None where it was no fuller than usual, or nothing tells how long it took.
+
+    ``effect`` is the link of the batch change: the cut, or the rise with which those came in that it had held back.
+    What got longer at one plan is not the fuller batch's doing: it is taken off.
+    """
+    facts = effect.facts
+    if facts.get("ebb") or not (facts.get("direction") == "drop" or facts.get("backlog")):
+        return None
+    cut = int(facts["cut"])
+    return case.worked_out("filled", lambda: _filled(case, effect, cut), cut, facts["stop"], facts["tactic"])
+
+
+def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
+    rows = case.iterations.filter(
+        (pl.col("iteration") < cut) & pl.col("batch_size").is_not_null() & pl.col("gpu_ms").is_not_null()
+    ).tail(FARTHEST)
+    sizes, ms = rows["batch_size"].to_numpy(), rows["gpu_ms"].to_numpy()
+    named = rows["baseline"].fill_null(value=False).to_numpy()
+    if not sizes.size:
+        return None
+    usual, top = round(median(sizes[named] if named.sum() >= SHORTEST else sizes)), int(sizes[-1])
+    if top <= usual:
+        return None
+    reach = HALF * (top - usual)
+    alike = (sizes > usual + reach) & rows["algo_id"].eq_missing(rows["algo_id"][-1]).to_numpy()
+    n = int(np.argmin(alike[::-1])) or alike.size  # that many in a row at the end
+    before, now = ms[:-n], ms[-n:]
+    usually = before[np.abs(sizes[:-n] - usual) <= reach]
+    if usually.size < SHORTEST:
+        return None
+    longer = median(now) - median(usually)
+    own = max(0.0, longer - _at_one_plan(case, effect))
+    runs = np.lib.stride_tricks.sliding_window_view(before, min(n, before.size))
+    return Filled(
+        usual,
+        top,
+        _came(rows, rows.height - n, usual),
+        median_effect(now, usually, "ratio"),
+        share_removed(now, now - own, usually),
+        p_of(median(now), np.median(runs, axis=1)),
+    )
+
+
+def _at_one_plan(case: Case, effect: Link) -> float:
+    """How much longer iterations took just before the cut at one plan, ms."""
+    up = upstream(case, effect)
+    if up is None or up.found is None or not up.significant:
+        return 0.0
+    return up.found.total_ms - up.found.total_calm_ms
+
+
+def _came(rows: pl.DataFrame, first: int, usual: int) -> int:
+    """The iteration of the cut since which some had waited up to ``first``, an index; else that of ``first`` itself."""
+    waiting, sizes = rows["waiting"].fill_null(0).to_list(), rows["batch_size"].to_list()
+    since = first
+    while since > 0 and waiting[since - 1] > 0:
+        since -= 1
+        if sizes[since] < usual <= sizes[since - 1]:
+            return int(rows["iteration"][since])
+    return int(rows["iteration"][first])
