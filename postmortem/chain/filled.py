@@ -29,7 +29,7 @@ class Filled:
     ``came``: the iteration up to which those that filled it had come: the first of these, or the cut before, where they
     had been held back since. ``ratio``: the length of the iterations over that of those at about the usual size;
     ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals.
-    ``p_value``: how often as many iterations in a row took as long before.
+    ``p_value``: how often as many took as long that were no fuller.
     """
 
     usual: int
@@ -55,7 +55,7 @@ def filled(case: Case, effect: Link) -> Filled | None:
     """The fuller batch before a cut; None where it was no fuller than usual, or nothing tells how long it took.
 
     ``effect`` is the link of the batch change: the cut, or the rise with which those came in that it had held back.
-    What got longer at one plan is not the fuller batch's doing: it is taken off.
+    What got longer before the batch filled is not the fuller batch's doing: it is taken off.
     """
     facts = effect.facts
     if facts.get("ebb") or not (facts.get("direction") == "drop" or facts.get("backlog")):
@@ -82,25 +82,30 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
     usually = before[np.abs(sizes[:-n] - usual) <= reach]
     if usually.size < SHORTEST:
         return None
+    first = rows.height - n
+    alone = _longer_before(case, effect, rows[:first].filter(sizes[:-n] <= usual + reach)["iteration"])
     longer = median(now) - median(usually)
-    own = max(0.0, longer - _at_one_plan(case, effect))
-    runs = np.lib.stride_tricks.sliding_window_view(before, min(n, before.size))
+    # work is at most in proportion to the sequences: what a fuller batch takes beyond that is not its own
+    own = min(max(0.0, longer - alone), median(usually) * (top / usual - 1))
+    others = before[sizes[:-n] <= usual + reach]
+    runs = np.lib.stride_tricks.sliding_window_view(others, min(n, others.size))
     return Filled(
         usual,
         top,
-        _came(rows, rows.height - n, usual),
+        _came(rows, first, usual),
         median_effect(now, usually, "ratio"),
         share_removed(now, now - own, usually),
         p_of(median(now), np.median(runs, axis=1)),
     )
 
 
-def _at_one_plan(case: Case, effect: Link) -> float:
-    """How much longer iterations took just before the cut at one plan, ms."""
+def _longer_before(case: Case, effect: Link, iterations: pl.Series) -> float:
+    """How much longer these iterations took at one plan since iterations got longer, ms; 0 where few of them did."""
     up = upstream(case, effect)
     if up is None or up.found is None or not up.significant:
         return 0.0
-    return up.found.total_ms - up.found.total_calm_ms
+    mine = up.found.now[np.isin(up.iterations[up.found.now], iterations.to_numpy())]
+    return median(up.total_ms[mine]) - up.found.total_calm_ms if mine.size >= SHORTEST else 0.0
 
 
 def _came(rows: pl.DataFrame, first: int, usual: int) -> int:
