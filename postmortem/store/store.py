@@ -192,8 +192,10 @@ def create(path: Path) -> Iterator[Writer]:
     try:
         run(con, f"ATTACH '{str(part).replace(chr(39), chr(39) * 2)}' AS store (STORAGE_VERSION '{STORAGE_VERSION}')")
         run(con, "USE store")
+        run(con, "BEGIN")  # else each table is written and synced by itself
         for table in tables().values():
             run(con, table.sql)
+        run(con, "COMMIT")
         for name, staged in STAGED.items():
             run(con, f"CREATE TEMP TABLE {staged} AS FROM {name}")
         run(con, "INSERT INTO bundle VALUES ('store.schema', ?)", [str(SCHEMA_VERSION)])
