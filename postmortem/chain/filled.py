@@ -48,7 +48,7 @@ class Filled:
     def says(self) -> str:
         """What the fuller batch did, as part of a sentence."""
         longer = with_unit(self.ratio[0], "ratio")
-        return f"the batch filled from {self.usual} to {self.top}, and its iterations took {longer} of the usual time"
+        return f"the batch filled from {self.usual} to {self.top}, and its iterations took {longer} the usual time"
 
 
 def filled(case: Case, effect: Link) -> Filled | None:

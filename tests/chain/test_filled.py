@@ -48,7 +48,7 @@ def test_the_surge_is_the_root(tmp_path: Path, opened: Opener) -> None:
     root, cut = chain.links[:2]
     assert (root.iteration, str(root.grade), cut.iteration) == (FILLS, "proven", CUT)
     # 8 and 1 ms and the jitter of the later of two ranks, 0.17 ms in the mean, when calm; 6 ms more when fuller: 1.65
-    assert "the batch filled from 24 to 40, and its iterations took 1.7x of the usual time" in root.summary
+    assert "the batch filled from 24 to 40, and its iterations took 1.7x the usual time" in root.summary
     assert (cut.facts["before"], cut.facts["after"]) == (40, 12)
     counterfactual = next(t for t in root.tests if t.name == "counterfactual")
     assert counterfactual.figure == pytest.approx(1.0, abs=0.02)  # nothing else took longer
