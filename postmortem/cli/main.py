@@ -39,6 +39,9 @@ def run() -> NoReturn:
 
     Nothing waits for that: answers are written and stores closed where they are made.
     """
+    # JSON Schema's checker of URIs, which comes with JupyterLab, compiles 39 grammars when Altair is imported: two
+    # seconds, and nothing here asks it. This process does without.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

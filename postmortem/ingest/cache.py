@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import BundleUnreadable, StoreError
 from postmortem.ingest.files import walk
 from postmortem.store.schema import SCHEMA_VERSION
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from postmortem.ingest.load import Derive, Progress
 
 READERS_VERSION = 3  # raised whenever a reader reads something else out of the same file
-
-
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/postmortem``, else ``~/.cache/postmortem``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "postmortem"
 
 
 def store_of(

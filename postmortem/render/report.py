@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import tempfile
 from functools import cache
@@ -14,6 +15,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
+from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import OutputError
 from postmortem.render import theme
 from postmortem.render.section import ReportContext, environment
@@ -53,20 +55,28 @@ def write_report(context: ReportContext, path: Path, *, force: bool = False) -> 
     if path.exists() and not force:
         raise OutputError(str(path), "exists already", "give --force to overwrite it")
     page = report_html(context).encode("utf-8", "backslashreplace")
+    try:
+        _whole(path, page)
+    except OSError as e:
+        raise OutputError(str(path), e.strerror or str(e), "choose another place with -o") from e
+    return path
+
+
+def _whole(path: Path, content: bytes) -> None:
+    """A file that is there whole or not at all."""
     part: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
             part = Path(out.name)
-            out.write(page)
+            out.write(content)
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o666 & ~umask)
         part.replace(path)
-    except OSError as e:
+    except OSError:
         if part is not None:
             part.unlink(missing_ok=True)
-        raise OutputError(str(path), e.strerror or str(e), "choose another place with -o") from e
-    return path
+        raise
 
 
 def _hash(text: str) -> str:
@@ -82,8 +92,15 @@ def _asset(name: str) -> str:
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, of the version that Altair writes for."""
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    kept = cache_folder() / f"vega-{vl_convert.__version__}-{version}.js"  # it takes two seconds to put together
+    if kept.is_file():
+        return kept.read_text("utf-8")
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    with contextlib.suppress(OSError):  # where nothing can be kept, it is put together each time
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        _whole(kept, library.encode())
+    return library
 
 
 def _style() -> str:

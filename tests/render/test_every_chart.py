@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -29,6 +30,11 @@ def _walk(node: Any) -> list[tuple[str, Any]]:
     if isinstance(node, list):
         return [pair for v in node for pair in _walk(v)]
     return []
+
+
+@cache
+def _full(name: str) -> dict[str, Any]:
+    return CHARTS[name].spec(chart_frames())
 
 
 def _one_row(frames: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
@@ -59,11 +65,11 @@ def test_builds_from_nulls(name: str) -> None:
         k: f.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in f.schema.items() if t.is_float() or c == "rank")
         for k, f in full.items()
     }
-    CHARTS[name].spec(nulls)
+    alt.Chart.from_dict(CHARTS[name].spec(nulls))
     everything = {
         k: f.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in f.schema.items()) for k, f in full.items()
     }
-    CHARTS[name].spec(everything)
+    alt.Chart.from_dict(CHARTS[name].spec(everything))
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -79,7 +85,7 @@ def test_the_same_twice(name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_only_the_themes_colours(name: str) -> None:
     """No colour is drawn that the theme does not name."""
-    for _, value in _walk(CHARTS[name].spec(chart_frames())):
+    for _, value in _walk(_full(name)):
         if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{3,8}", value):
             assert value in COLOURS
         if isinstance(value, dict) and "range" in value and isinstance(value["range"], list):
@@ -90,7 +96,7 @@ def test_only_the_themes_colours(name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_axis_titles_have_units(name: str) -> None:
     """Every axis that has a title says the unit, or what is counted."""
-    for key, value in _walk(CHARTS[name].spec(chart_frames())):
+    for key, value in _walk(_full(name)):
         if key in ("x", "y") and isinstance(value, dict):
             title = value.get("title") or (value.get("axis") or {}).get("title")
             if title:
@@ -134,7 +140,7 @@ def test_says_what_is_to_be_seen(name: str) -> None:
     text = CHARTS[name].says(chart_frames())
     assert text.endswith(".")
     assert re.search(r"\d", text)
-    assert text in CHARTS[name].spec(chart_frames())["description"]
+    assert text in _full(name)["description"]
     assert CHARTS[name].says({}) == ""
 
 
