@@ -8,6 +8,7 @@ import os
 import tempfile
 from functools import cache
 from hashlib import sha256
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def _asset(name: str) -> str:
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, of the version that Altair writes for."""
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    kept = cache_folder() / f"vega-{vl_convert.__version__}-{version}.js"  # it takes two seconds to put together
+    # it takes two seconds to put together
+    kept = cache_folder() / f"vega-{version}-by-{metadata.version('vl-convert-python')}.js"
     if kept.is_file():
         return kept.read_text("utf-8")
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)

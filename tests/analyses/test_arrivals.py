@@ -31,6 +31,7 @@ def test_against_every_way_to_throw() -> None:
     assert found == (20, pytest.approx(tail, abs=3 * np.sqrt(tail / 999)))
 
 
+@pytest.mark.slow
 def test_p_is_calibrated() -> None:
     """On Poisson arrivals with nothing in them, p is below 5 % in no more than 5 % of 500 runs (and chance)."""
     hits = 0

@@ -95,11 +95,12 @@ def calls_of(times: list[NDArray[np.int64]], which: list[NDArray[np.int64]] | No
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("seeds", [range(20), pytest.param(SEEDS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("numbered", [True, False])
-def test_the_true_offset_lies_within_the_interval(numbered: bool) -> None:
-    """In at least 95 % of 200 recordings every pair of ranks lies as far apart as stated, within both uncertainties."""
+def test_the_true_offset_lies_within_the_interval(numbered: bool, seeds: range) -> None:
+    """In at least 95 % of the recordings every pair of ranks lies as far apart as stated, within both uncertainties."""
     held, widths, wrong, matched = 0, [], 0, 0
-    for seed in SEEDS:
+    for seed in seeds:
         offsets, drifts, times, which = recording(seed)
         calls = match(calls_of(times, which if numbered else None))
         if not numbered:
@@ -124,7 +125,7 @@ def test_the_true_offset_lies_within_the_interval(numbered: bool) -> None:
         unsure = fits["uncertainty_ns"].to_numpy()
         held += bool((apart <= unsure + unsure[0]).all())
         widths.append(float(np.median(unsure)))
-    assert held >= 190
+    assert held >= 0.95 * len(seeds)
     # |N(0, 3 µs)| has a standard deviation of 1.8 µs: a 95 % interval of single events is no wider than a few of it.
     assert np.median(widths) < 10_000
     assert wrong <= matched // 1000

@@ -122,6 +122,7 @@ def test_lead_by_hand() -> None:
     assert lead_of_others(np.array([[8.0, 9.0, 13.0]])).tolist() == [[-3.0, -1.5, 4.5]]
 
 
+@pytest.mark.slow
 def test_lateness_is_calibrated() -> None:
     """With nothing in it, some rank is called late in one case of twenty, however many ranks there are."""
     hits = 0

@@ -52,6 +52,7 @@ def test_renaming_ranks_renames_the_answer() -> None:
     assert (other.last, other.share) == (one.last, pytest.approx(one.share))
 
 
+@pytest.mark.slow
 def test_nobody_is_blamed_for_chance() -> None:
     """500 recordings of exchangeable ranks: the smallest p lies under 5 % in about 5 % of them (it is discrete)."""
     hits = 0
@@ -128,6 +129,7 @@ def test_alpha_and_beta() -> None:
     assert alpha_beta(np.full(50, 4096), np.arange(50) + 20_000) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [0.0, 0.8])
 def test_the_line_lies_within_its_intervals(memory: float) -> None:
     """Of 200 recordings at least 95 % less three standard deviations hold alpha, and beta, as well if a slow moment

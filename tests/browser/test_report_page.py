@@ -81,6 +81,7 @@ def _domain(browser: Browser) -> list[str]:
     return sorted(browser.evaluate(labels))
 
 
+@pytest.mark.slow
 def test_zoom_by_keyboard_button_and_back(browser: Browser, plain: Path) -> None:
     """The buttons zoom all lanes to the incident and back to everything."""
     browser.open(plain)
@@ -96,6 +97,7 @@ def test_zoom_by_keyboard_button_and_back(browser: Browser, plain: Path) -> None
     assert _domain(browser) == whole
 
 
+@pytest.mark.slow
 def test_zoom_by_wheel_and_pan_by_drag(browser: Browser, plain: Path) -> None:
     """Ctrl with the wheel zooms, dragging pans, and the bare wheel is left to the page."""
     browser.open(plain)
@@ -136,6 +138,7 @@ def _window(browser: Browser) -> list[float]:
     return got
 
 
+@pytest.mark.slow
 def test_brush_on_the_overview(browser: Browser, plain: Path) -> None:
     """Dragging over the overview chooses what the lanes show, dragging the frame moves it, and the frame says where."""
     browser.open(plain)
@@ -156,6 +159,7 @@ def test_brush_on_the_overview(browser: Browser, plain: Path) -> None:
     assert browser.complaints() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mark", "says"),
     [("1", ["quant stall, rank 1", "rank 1, replica b, iteration 300"]), ("3", ["collective inflation", "replica b"])],
@@ -178,6 +182,7 @@ def test_a_mark_shows_its_ids(browser: Browser, plain: Path, mark: str, says: li
     assert "null" not in shown
 
 
+@pytest.mark.slow
 def test_a_chart_is_saved(browser: Browser, plain: Path) -> None:
     """The buttons make an SVG and a PNG of a chart in the page; nothing is asked for."""
     browser.open(plain)
@@ -194,6 +199,7 @@ def test_a_chart_is_saved(browser: Browser, plain: Path) -> None:
     assert browser.complaints() == []
 
 
+@pytest.mark.slow
 def test_readable_without_seeing(browser: Browser, plain: Path) -> None:
     """One h1, no level of heading left out, every chart an image with its figures as text, every control named."""
     browser.open(plain)
@@ -214,6 +220,7 @@ def test_readable_without_seeing(browser: Browser, plain: Path) -> None:
     assert browser.evaluate("document.documentElement.lang") == "en"
 
 
+@pytest.mark.slow
 def test_a_link_opens_what_is_folded(browser: Browser, plain: Path) -> None:
     """A link to a folded query opens it."""
     browser.open(plain)
@@ -222,6 +229,7 @@ def test_a_link_opens_what_is_folded(browser: Browser, plain: Path) -> None:
     browser.until("document.getElementById('query-collectives').open")
 
 
+@pytest.mark.slow
 def test_narrow_pages_do_not_scroll_sideways(browser: Browser, plain: Path, tmp_path: Path) -> None:
     """At 800 pixels, light and dark, the page and its charts keep within the window."""
     browser.open(plain)
@@ -252,6 +260,7 @@ CONTRASTS = """(() => {
 })()"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_charts_words_are_readable(browser: Browser, plain: Path, scheme: str) -> None:
     """On light and dark screens a chart's words stand out from what is behind them, 4.5 to 1 as WCAG wants it."""
@@ -263,6 +272,7 @@ def test_the_charts_words_are_readable(browser: Browser, plain: Path, scheme: st
     assert [pair for pair in contrasts if pair[0] < 4.5] == []
 
 
+@pytest.mark.slow
 def test_what_is_printed(browser: Browser, plain: Path) -> None:
     """On paper the first chain's evidence stands open and within the sheet, what only a screen needs is gone."""
     browser.open(plain)
@@ -296,6 +306,7 @@ def _key(browser: Browser, key: str, code: int, text: str = "") -> None:
         )
 
 
+@pytest.mark.slow
 def test_by_keyboard_alone(browser: Browser, plain: Path) -> None:
     """Tab first reaches a visible way past the contents; what has the focus is framed; Enter zooms and unfolds."""
     browser.open(plain)

@@ -26,7 +26,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         return incident.chain("b-1")
 
 
-@pytest.mark.parametrize("gone", [*((f,) for f in FIELDS), ("margin", "comm_ms"), ("dequant_cycles", "margin")])
+GONE = [*((f,) for f in FIELDS), ("margin", "comm_ms"), ("dequant_cycles", "margin")]
+
+
+# every third as a rule, the others where time is no matter
+@pytest.mark.parametrize(
+    "gone", [pytest.param(g, marks=() if k % 3 == 0 else pytest.mark.slow) for k, g in enumerate(GONE)]
+)
 def test_evidence_taken_out(tmp_path: Path, opened: Opener, whole: Chain, gone: tuple[str, ...]) -> None:
     """Whatever field is not recorded: what is left is graded no better than before."""
     chain = opened(write_bundle(tmp_path, *straggler(ranks=4, late=2, quiet=gone))).chain("b-1")

@@ -72,6 +72,7 @@ def test_slow_gpu(tmp_path: Path) -> None:
     assert chain.links[0].value == pytest.approx(1.6, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", ["attention", "ncclDevKernel_AllReduce"])
 def test_one_slow_kernel_is_no_slow_gpu(tmp_path: Path, slow: str) -> None:
     """One kernel takes twice as long, or only NCCL's does: no claim."""
@@ -88,6 +89,7 @@ def test_residency_lost(tmp_path: Path) -> None:
     assert chain.links[0].value == pytest.approx(60, abs=2)
 
 
+@pytest.mark.slow
 def test_misses_that_nobody_waits_for(tmp_path: Path) -> None:
     """Hit rate down, and warps wait no longer: no residency loss."""
     chain = chain_with(tmp_path, metrics=lambda late: (40, 30) if late else (80, 30))

@@ -49,6 +49,7 @@ def test_what_was_slow_in_the_named_window_is_no_stretch(tmp_path: Path, opened:
     assert opened(named(bundle, "b", 40, 60)).chain("b-1").root_cause is None
 
 
+@pytest.mark.slow
 def test_a_reference_within_the_named_window_comes_first(tmp_path: Path, opened: Opener) -> None:
     """Of two calm twins the one is the reference that ran while all was known to be calm."""
     first, late = straggler()

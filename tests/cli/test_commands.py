@@ -125,6 +125,7 @@ def test_errors(bundle: Path, words: list[str], code: int, said: str) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_report_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
     """A report that exists stays unless --force is given."""
     target = tmp_path / "report.html"

@@ -15,6 +15,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("folder", "kind", "unread"), [("nsys", "nsys_sqlite", set()), ("nccl", "nccl_log", set())])
 def test_real_folder(real: Path, folder: str, kind: str, unread: set[str], tmp_path: Path) -> None:
     """Every real file of a folder is recognised and read; the folder is byte for byte as it was."""

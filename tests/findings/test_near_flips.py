@@ -99,6 +99,7 @@ def test_the_shipped_straggler(shipped: dict[str, Incident]) -> None:
     assert (near.select(pl.min_horizontal("margin", "reference_margin")).to_series() <= near["noise"]).all()
 
 
+@pytest.mark.slow
 def test_the_scan_lists_them(shipped: dict[str, Incident]) -> None:
     """What a scan calls near the edge is this finding's answer; its text counts all and shows the ten riskiest."""
     incident = shipped["straggler"]

@@ -155,6 +155,7 @@ def test_of_fewer_moves_less_is_sure(n: int) -> None:
     )  # of 4, 24 % are more than is allowed
 
 
+@pytest.mark.slow
 def test_renaming_requests_changes_nothing() -> None:
     """The order of groups is none of their risk's business."""
     turned = ask(GROUPS[::-1])

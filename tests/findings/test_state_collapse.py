@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from postmortem.api import Incident
 from postmortem.catalogue.catalogue import Catalogue
@@ -61,6 +62,7 @@ def test_less_load_is_no_collapse() -> None:
     assert ask(served(sizes, [size < 15 for size in sizes]))["concurrency", "churn"]["p_value"] > 0.9
 
 
+@pytest.mark.slow
 def test_renaming_ranks_changes_nothing() -> None:
     """The fullest rank is the fullest whatever its number."""
     sizes = drawn(3)
@@ -68,6 +70,7 @@ def test_renaming_ranks_changes_nothing() -> None:
     assert ask(served(sizes, churns)) == ask(served(sizes, churns, renamed=True))
 
 
+@pytest.mark.slow
 def test_fewer_records_are_no_surer() -> None:
     """Of a fifth of the iterations, p is no smaller."""
     sizes = drawn(4)

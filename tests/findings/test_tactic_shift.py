@@ -226,6 +226,7 @@ def test_the_labs_evaporation_by_regime(shipped: dict[str, Incident]) -> None:
     assert found["b"]["distance"] > 0.2
 
 
+@pytest.mark.slow
 def test_simulated_causes_are_told_apart(tmp_path: Path, opened: Any) -> None:
     """Want of workspace moves tactics at the same shape; more requests move them by the shape alone."""
     parts = {}

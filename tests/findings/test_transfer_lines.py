@@ -51,6 +51,7 @@ def ranges(other: float | None = None) -> dict[str, list[dict[str, Any]]]:
     return given
 
 
+@pytest.mark.slow
 def test_a_narrower_path_for_some_iterations() -> None:
     """Congested: the same start, a path of 0.8 GB/s instead of 2; each line within its own intervals."""
     rows = {row["regime"]: row for row in ask(Catalogue(store_with(ranges())), "transfer_lines").to_dicts()}
@@ -65,6 +66,7 @@ def test_a_narrower_path_for_some_iterations() -> None:
     assert sum(row["messages"] for row in rows.values()) == 3 * ITERATIONS
 
 
+@pytest.mark.slow
 def test_communicators_have_their_own_paths() -> None:
     """dp goes by a path of half a byte a ns, whatever the other communicator's does meanwhile."""
     rows = ask(Catalogue(store_with(ranges(other=0.5))), "transfer_lines").to_dicts()

@@ -48,6 +48,7 @@ def test_by_hand() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)  # each makes a store
 @given(st.lists(st.tuples(st.sampled_from([8, 64, 4096]), st.integers(1_000, 90_000)), min_size=1, max_size=30))
 def test_as_numpy_has_it(transfers: list[tuple[int, int]]) -> None:
@@ -62,6 +63,7 @@ def test_as_numpy_has_it(transfers: list[tuple[int, int]]) -> None:
         assert transfers[row["longest_seq"]][1] / 1e3 == own.max()
 
 
+@pytest.mark.slow
 def test_the_lines_rest_on_them() -> None:
     """A line's messages are its group's, and at the middle of its sizes it is within the transfers there."""
     catalogue = Catalogue(store_with(ranges()))

@@ -74,6 +74,7 @@ def test_with_exceptions() -> None:
     assert row["p_value"] < 0.05
 
 
+@pytest.mark.slow
 def test_fewer_records_are_no_surer() -> None:
     """Every fifth iteration alone is too little; without workspace, or with the same at all times, nothing is said."""
     assert ask([row for row in recorded(1) if row["iteration"] % 5 == 0]) == []
@@ -128,6 +129,7 @@ def test_replicas_renamed_and_records_shuffled() -> None:
         assert {**one, "replica": "z"} == other
 
 
+@pytest.mark.slow
 def test_a_simulated_shortage(tmp_path: Path, opened: Any) -> None:
     """The simulator's rank has 24 MiB during the fault and 512 otherwise, and falls back then: so says the finding."""
     scenario = scenario_of(1, "workspace_fallback")

@@ -34,6 +34,7 @@ def test_flips_are_the_true_ones(straggler: Incident, truth: dict[str, Any]) -> 
     assert found == {tuple(flip[k] for k in keys) for flip in truth["flip"]}
 
 
+@pytest.mark.slow
 def test_every_proven_flip_names_the_rank(straggler: Incident, truth: dict[str, Any]) -> None:
     """Each flip that the lab proved to be the fault's leads back to its kind, rank and replica."""
     for flip in truth["flip"]:
@@ -111,6 +112,7 @@ def test_expected_chain(name: str) -> None:
     assert _holds(expected, found)
 
 
+@pytest.mark.slow
 def test_evaporation_of_every_flip() -> None:
     """All eleven flips that the lab proved to be the fault's lead back to the pins on rank 1."""
     truth = tomllib.loads((INCIDENTS / "memory_evaporation" / "truth.toml").read_text("utf-8"))

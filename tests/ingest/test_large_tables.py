@@ -37,6 +37,7 @@ def arrow(rows: list[dict[str, Any]], names: list[str]) -> pa.Table:
     return pa.table(columns)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(batch, st.sets(st.sampled_from(NUMBERS))), min_size=1, max_size=4), st.integers(1, 6))
 def test_what_was_put_in_comes_out(batches: list[tuple[list[dict[str, Any]], set[str]]], large: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby, product
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -114,6 +115,7 @@ def test_ranks_and_their_replica(iterations: list[tuple[dict[str, Any], dict[str
     assert sum(r["iterations"] for r in hidden) == sum(s is not None and s[0] != s[1] for r in (0, 1) for s in said[r])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=5, phases=QUICK)
 @given(st.lists(st.tuples(STATE, STATE), min_size=1, max_size=20))
 def test_renaming_ranks_renames_their_regimes(iterations: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:

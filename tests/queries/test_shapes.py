@@ -84,6 +84,7 @@ def test_against_a_count(seed: int, fragment: int) -> None:
         assert sum(row["phase_share"] for row in mix if row["replica"] == replica) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_names_do_not_count() -> None:
     """Requests renamed and records shuffled change nothing; ranks exchanged exchange their rows."""
     rows = recorded(4)

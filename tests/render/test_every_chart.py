@@ -149,6 +149,7 @@ def many() -> dict[str, pl.DataFrame]:
     return chart_frames(iterations=800, ranks=64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_many_ranks_stay_small(name: str, many: dict[str, pl.DataFrame]) -> None:
     """Of 64 ranks' 51 200 iterations a chart keeps few enough rows: a fifth of a page of 5 MB, and no more marks
@@ -189,6 +190,7 @@ def test_a_lone_giant_keeps_its_own_figure() -> None:
     assert 0 < rows[0]["shown"] < 25.0
 
 
+@pytest.mark.slow
 def test_many_ranks_are_capped_and_the_blamed_one_is_drawn() -> None:
     """With many ranks a few are drawn, the blamed one among them, and the chart says so."""
     spec = CHARTS["incident_timeline"].spec(chart_frames(iterations=400, ranks=20))

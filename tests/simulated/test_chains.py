@@ -11,6 +11,7 @@ from benchmarks.incidents.simulate import scenario_of, simulate
 from postmortem import open_bundle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "seed"),
     [
@@ -18,6 +19,7 @@ from postmortem import open_bundle
         ("kv_residency_loss", 1003),  # L2 hits and warp stalls alone do
         ("traces_alone", 1005),  # no rank made records: exports tell whose time went where
         ("fabric_congestion", 1024),  # the batch had left the calm tactic by itself before it was held
+        ("load_surge_cut", 1901),  # the fuller batch takes too long, and is cut
         ("kv_eviction", 1022),  # those that the stall kept waiting came in after it
     ],
 )

@@ -49,6 +49,7 @@ def test_tactics_sum_in_another_order() -> None:
     assert np.abs(by_tactic["wide"] - by_tactic["mid"]).max() < 0.2
 
 
+@pytest.mark.slow
 def test_the_same_twice(tmp_path: Path) -> None:
     """A seed gives the same bundle, byte for byte."""
     for name in ("one", "two"):
@@ -58,6 +59,7 @@ def test_the_same_twice(tmp_path: Path) -> None:
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
 
 
+@pytest.mark.slow
 def test_a_label_goes_away_with_the_fault(tmp_path: Path) -> None:
     """Without the fault, every labelled request answers as its twin on the calm replica does."""
     scenario = scenario_of(1003, "quant_stall")

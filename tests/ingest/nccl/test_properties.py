@@ -32,6 +32,7 @@ def test_cut_anywhere(path: Path, reader: Any, tmp_path: Path) -> None:
         assert read_bytes(tmp_path, data[:end], reader).balances()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "reader"), FILES, ids=lambda v: getattr(v, "stem", ""))
 def test_flipped_bits(path: Path, reader: Any, tmp_path: Path) -> None:
     """Flipped bits and repeated digits raise nothing and lose no line (100 seeded mutations a file)."""
@@ -47,6 +48,7 @@ def test_flipped_bits(path: Path, reader: Any, tmp_path: Path) -> None:
         assert read_bytes(tmp_path, bytes(data), reader).balances()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(first=st.sampled_from(PLAIN), second=st.sampled_from(PLAIN))
 def test_two_logs_in_one(first: Path, second: Path) -> None:
@@ -92,6 +94,7 @@ def _told(folder: Path, lines: list[str]) -> dict[int, list[tuple[Any, ...]]]:
     return calls
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(one=OPS, two=OPS, dice=st.randoms(use_true_random=False))
 def test_interleaving_changes_no_counter(one: list[Any], two: list[Any], dice: random.Random) -> None:
