@@ -87,11 +87,11 @@ def _blocks(t: NDArray[np.float64], d: NDArray[np.float64]) -> tuple[NDArray[np.
 
 def _line(t: NDArray[np.float64], d: NDArray[np.float64]) -> tuple[float, float, float | None, float, float]:
     """Middle, difference there, drift where it is sure, spread, and what the drift's interval adds at the ends."""
-    from scipy.stats import theilslopes
-
     middle, drift, wide = (t[0] + t[-1]) / 2, None, 0.0
     bt, bd = _blocks(t, d)
     if bt.size >= FEWEST_BLOCKS:
+        from scipy.stats import theilslopes  # over a second, where no drift can be told
+
         slope, _, low, high = theilslopes(bd, bt, 0.95)
         if low > 0 or high < 0:
             drift = float(slope)

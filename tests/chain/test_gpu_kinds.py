@@ -81,6 +81,7 @@ def test_one_slow_kernel_is_no_slow_gpu(tmp_path: Path, slow: str) -> None:
     assert any(a.kind == "slow_gpu" for a in chain.alternatives)
 
 
+@pytest.mark.slow
 def test_residency_lost(tmp_path: Path) -> None:
     """Hit rate down, long scoreboard up on the late rank alone."""
     chain = chain_with(tmp_path, metrics=lambda late: (40, 70) if late else (80, 30))

@@ -22,6 +22,7 @@ def two_ranks(weak: float) -> tuple[Trace, Trace]:
     return calm, disturbed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weak", [4.8, 5.2])
 def test_two_late_ranks(tmp_path: Path, opened: Opener, weak: float) -> None:
     """Two ranks about equally late in the same iterations: each holds the others up, neither is let off."""

@@ -75,7 +75,12 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", sorted(WORDS))
+FIRST = ("chain", "ingest")  # the others with the slow tests
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(c, marks=() if c in FIRST else pytest.mark.slow) for c in sorted(WORDS)]
+)
 def test_nothing_is_touched(bundle: Path, command: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """It answers, without network, and leaves every file, folder, mode and time as it was."""
     out = tmp_path_factory.mktemp("out")

@@ -39,6 +39,7 @@ def test_of_an_empty_store_it_finds_nothing(finding: Finding) -> None:
     assert frame.columns == [c.name for c in finding.header.columns]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finding", FINDINGS.values(), ids=FINDINGS)
 def test_the_shipped_incidents_can_be_asked(finding: Finding, shipped: dict[str, Incident]) -> None:
     """On real recordings a finding answers, the same twice."""

@@ -31,6 +31,7 @@ def test_one_load_is_one_row() -> None:
     assert rows.select("load_from", "load_to", "iterations").rows() == [(5.0, 5.0, 18), (9.0, 9.0, 2)]
 
 
+@pytest.mark.slow
 def test_fewer_records_are_no_surer() -> None:
     """Half of the iterations have wider intervals."""
     for n in (20, 40):

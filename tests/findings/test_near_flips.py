@@ -61,6 +61,7 @@ def test_quantile() -> None:
         FINDING.run(catalogue, quantile=99.0)
 
 
+@pytest.mark.slow
 @given(order=st.permutations(range(6)))
 def test_renaming_requests_renames_the_answer(order: list[int]) -> None:
     """Only the names follow."""

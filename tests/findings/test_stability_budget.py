@@ -42,6 +42,7 @@ def test_by_hand() -> None:
     assert thin["risk_low"] <= thin["risk_any"] <= thin["risk_high"]
 
 
+@pytest.mark.slow
 def test_tolerated_by_hand() -> None:
     """5 % are passed where the largest move, 0.4, reaches the margin: it then flips 1 of 16 times when even."""
     thin, wide = ask(GROUPS)["a-0"], ask(GROUPS)["a-1"]

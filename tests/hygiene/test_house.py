@@ -118,7 +118,14 @@ def test_readme_flags_exist() -> None:
             assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", " " + found[2])) <= known, line
 
 
-@pytest.mark.parametrize("line", [line for block in blocks()[2:3] for line in block.splitlines()])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(line, marks=() if " query " in line else pytest.mark.slow)
+        for block in blocks()[2:3]
+        for line in block.splitlines()
+    ],
+)
 def test_readme_commands_run(line: str, tmp_path: Path) -> None:
     """Every command of the README answers, from a folder that holds the samples."""
     (tmp_path / "sample_traces").symlink_to(ROOT / "sample_traces")

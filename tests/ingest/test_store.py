@@ -79,6 +79,7 @@ def hold_against_kills(bundle: Path, tmp_path: Path, kills: int) -> None:
     assert contents(store) == new
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(bundle: Path, tmp_path: Path) -> None:
     """An ingest killed at any of 5 moments leaves the old store or the new one."""
     hold_against_kills(bundle, tmp_path, 5)
@@ -307,6 +308,7 @@ def test_no_secret_of_an_export(tmp_path: Path) -> None:
             assert b"hunter2" not in store.read_bytes()
 
 
+@pytest.mark.slow
 def test_no_secret_of_a_real_export(real: Path, tmp_path: Path) -> None:
     """The same for real exports: no environment value of eight characters or more is anywhere in the store's texts."""
     import sqlite3

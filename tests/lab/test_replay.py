@@ -1,5 +1,7 @@
 """Replay: from a plan to the very same answer, whatever the batch was."""
 
+import pytest
+
 from tests.lab import pinned
 
 SERVE_AND_REPLAY = """
@@ -48,6 +50,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_replay_is_exact():
     """Served in ever other batches, with blocks lost and recomputed, every answer is replayed from its plan alone."""
     told = pinned.run(SERVE_AND_REPLAY)

@@ -58,7 +58,7 @@ def store_of(folder: Path, files: dict[str, list[str]]) -> Path:
     return folder / "s.duckdb"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(RECORDS, st.integers(0, 2**32))
 def test_order_of_lines_leaves_no_trace(records: list[dict[str, Any]], seed: int) -> None:
     """The same lines in any order give the same store, doubles that contradict each other with them."""
@@ -69,7 +69,7 @@ def test_order_of_lines_leaves_no_trace(records: list[dict[str, Any]], seed: int
         assert first == contents(store_of(Path(other), {"r.jsonl": shuffled}), only=TABLES)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(RECORDS, st.integers(0, 2**32))
 def test_files_leave_no_trace(records: list[dict[str, Any]], seed: int) -> None:
     """The same lines in one file or spread over three give the same records."""
@@ -95,7 +95,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(LINES)
 def test_the_ledger_balances(lines: list[bytes]) -> None:
     """Lines = parsed + ignored + rejected, after doubles were taken out as well, and each part is in its table."""

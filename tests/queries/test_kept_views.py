@@ -23,6 +23,7 @@ def test_some_views_are_kept(tmp_path: Path) -> None:
     assert sorted(name for (name,) in rows) == KEPT != []
 
 
+@pytest.mark.slow
 def test_the_answers_are_the_same(tmp_path: Path) -> None:
     """A store without the tables gives the same chain and the same rows."""
     bundle = write_bundle(tmp_path / "b", *straggler())
@@ -36,6 +37,7 @@ def test_the_answers_are_the_same(tmp_path: Path) -> None:
             assert plain.sql(f"FROM {name} ORDER BY ALL").equals(whole.sql(f"FROM {name} ORDER BY ALL"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KEPT)
 def test_a_table_made_by_another_text_is_passed_over(tmp_path: Path, name: str) -> None:
     """After an update that changed a view, its old table is not believed."""

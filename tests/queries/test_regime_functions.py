@@ -78,6 +78,7 @@ STATE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15, phases=QUICK)
 @given(st.lists(st.tuples(STATE, STATE), min_size=30, max_size=40))
 def test_ranks_and_their_replica(iterations: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:

@@ -271,6 +271,7 @@ def test_fragments_are_a_saw_tooth_and_what_ran_stands_on_it() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_chart_is_saved_as_svg_and_png(shipped: dict[str, Any], tmp_path: Any) -> None:
     """A chart of a recorded incident saves as SVG and as PNG."""
     chart = shipped["straggler"].chart("rank_lateness", "b-107")

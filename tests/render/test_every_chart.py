@@ -57,6 +57,7 @@ def test_builds(name: str, size: str) -> None:
     alt.Chart.from_dict(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_builds_from_nulls(name: str) -> None:
     """A chart builds where every figure that may be missing is."""
@@ -72,6 +73,7 @@ def test_builds_from_nulls(name: str) -> None:
     alt.Chart.from_dict(CHARTS[name].spec(everything))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_same_twice(name: str) -> None:
     """The same frames give the same JSON, whatever order their rows come in."""

@@ -64,6 +64,7 @@ def plain_text() -> str:
     return report_html(_context((chain(), empty_chain())))
 
 
+@pytest.mark.slow
 def test_the_same_twice(plain_text: str) -> None:
     """The same bundle gives the same bytes."""
     assert report_html(_context((chain(), empty_chain()))) == plain_text

@@ -81,6 +81,7 @@ def test_flipped_bits(tmp_path, part):
         outcome(path)
 
 
+@pytest.mark.slow
 def test_overwritten_pages(tmp_path):
     """Whole pages of zeroes, ones or another page's bytes: the rest of the file is still read or refused."""
     whole = ordinary(tmp_path / "whole.sqlite").read_bytes()
