@@ -64,6 +64,7 @@ def test_hostile_text_never_runs(browser: Browser, hostile: Path) -> None:
     assert not browser.evaluate("/[\\u202a-\\u202e]/.test(document.body.innerText)")
 
 
+@pytest.mark.slow
 def test_the_policy_holds(browser: Browser, plain: Path) -> None:
     """A script that gets into the page all the same is refused by the page's policy."""
     browser.open(plain)

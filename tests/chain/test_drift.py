@@ -58,6 +58,7 @@ def test_the_usual_input_can_be_asked_too(tmp_path: Path, opened: Opener) -> Non
     assert chain.links[0].kind == "effective_request_drift"
 
 
+@pytest.mark.slow
 def test_drift_without_a_flip(tmp_path: Path, opened: Opener) -> None:
     """The tokens came out the same: the drift is told all the same, and no flip with it."""
     chain = opened(changed(tmp_path, "b-0", **TEXT)).chain("b-0")
@@ -66,12 +67,14 @@ def test_drift_without_a_flip(tmp_path: Path, opened: Opener) -> None:
     assert chain.flip is None
 
 
+@pytest.mark.slow
 def test_drift_that_nothing_explains(tmp_path: Path, opened: Opener) -> None:
     """Another text, and no shaping event that differs: said so."""
     chain = opened(changed(tmp_path, "b-1", effective_text_sha256="ab" * 32)).chain("b-1")
     assert "what changed it is not recorded" in chain.narrative
 
 
+@pytest.mark.slow
 def test_both_drift(tmp_path: Path, opened: Opener) -> None:
     """Text and settings both differ: one is the root, the other contributes."""
     chain = opened(changed(tmp_path, "b-1", **TEXT, **SAMPLED)).chain("b-1")

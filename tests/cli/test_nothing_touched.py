@@ -108,6 +108,7 @@ def test_the_network_is_cut(tmp_path: Path) -> None:
     assert "OSError" in done.stderr
 
 
+@pytest.mark.slow
 def test_unreadable_by_permission() -> None:
     """A file that may not be read has its own reason, and the others are read all the same.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from builders import Trace, straggler, write_bundle
 
 from postmortem.api import Incident
@@ -30,6 +31,7 @@ def test_one_incident(tmp_path: Path, opened: Opener) -> None:
     assert [(d.req_id, d.step) for d in found.divergences] == [("b-1", 85), ("b-3", 88)]
 
 
+@pytest.mark.slow
 def test_two_stretches_are_two_incidents(tmp_path: Path, opened: Opener) -> None:
     """The same rank stalls twice, with calm between: two incidents, the one with more requests first."""
     calm, other = straggler()

@@ -133,6 +133,7 @@ def test_drawn_noise_comes_true() -> None:
         assert abs(row["flips"] - n * p) <= 3 * np.sqrt(n * p * (1 - p))
 
 
+@pytest.mark.slow
 def test_the_shipped_straggler(shipped: dict[str, Incident]) -> None:
     """Every flip is counted once; none flipped that ran its reference's tactic all along."""
     incident = shipped["straggler"]

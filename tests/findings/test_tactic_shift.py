@@ -96,6 +96,7 @@ def test_fragment_one_tells_the_sizes_apart() -> None:
     assert fine["same_shape"] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_where_evidence_ends() -> None:
     """No phase at all, one phase only, no shape recorded, no shape in both phases: said so, figures NULL."""
     assert ask([{**row, "vram_free_mb": None} for row in recorded(mixed(1, calm={"t": 9}))]) == []
@@ -195,6 +196,7 @@ def whole_of(incident: Incident, **params: Any) -> dict[str, dict[str, Any]]:
     return {row["replica"]: row for row in rows.to_dicts()}
 
 
+@pytest.mark.slow
 def test_the_labs_stall_moved_tactics_by_shape(shipped: dict[str, Incident]) -> None:
     """While rank 1 was late, smaller batches ran another tactic: all of it by shape.
 

@@ -108,6 +108,7 @@ def test_near_an_iterations_ends_the_clocks_leave_it_undecided() -> None:
     assert dict(zip(laps["arrival_ns"], laps["iteration"], strict=True)) == arrivals
 
 
+@pytest.mark.slow
 def test_one_size_has_no_line() -> None:
     """Of one size alone nothing tells start from path."""
     given = ranges()
@@ -115,6 +116,7 @@ def test_one_size_has_no_line() -> None:
     assert ask(Catalogue(store_with(given)), "transfer_lines").is_empty()
 
 
+@pytest.mark.slow
 def test_without_iterations_the_regime_is_not_known() -> None:
     """All collectives stand together then."""
     given = ranges()

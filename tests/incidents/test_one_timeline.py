@@ -106,6 +106,7 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield incident, truth, laps
 
 
+@pytest.mark.slow
 def test_tp_and_dp_at_once(four: Any) -> None:
     """Four communicators, each call with its own partner, whatever part of the head a recording lacks."""
     incident, truth, _ = four
@@ -162,6 +163,7 @@ def without(folder: Path, *gone: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gone", "source"),
     [(("*/s_rank*",), "NVTX ranges"), (("*/nsys",), "s records"), (("*/s.jsonl.gz",), "NVTX ranges")],

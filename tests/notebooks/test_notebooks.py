@@ -86,6 +86,7 @@ def test_pointed_at_a_bundle() -> None:
     assert not any(c.get("outputs") for c in notebook["cells"])
 
 
+@pytest.mark.slow
 def test_command_writes_beside_you(tmp_path: Path) -> None:
     """--no-launch writes NAME.ipynb where you are, then NAME-2.ipynb, and never into the bundle."""
     sample = ROOT / "sample_traces" / "incidents" / "calm" / "bundle"

@@ -218,6 +218,7 @@ def test_many_sizes_and_kinds_of_transfers_are_capped() -> None:
     assert "123 of 3000" in json.dumps(spec["title"])
 
 
+@pytest.mark.slow
 def test_only_a_threshold_told_from_chance_is_drawn() -> None:
     """Of thresholds with p 0.006, 0.3 and 0.4 the first is drawn, with its interval, and told; else that none is."""
     frames = chart_frames()

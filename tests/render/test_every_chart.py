@@ -228,6 +228,7 @@ def test_arrows_lead_from_the_causes_bar_to_where_the_effect_begins() -> None:
     assert arrows == {("1 load surge", "2 batch change"): (1.0, 6.0), ("2 batch change", "3 token flip"): (8.0, 8.0)}
 
 
+@pytest.mark.slow
 def test_the_requests_own_path_is_lit() -> None:
     """Collectives within the request's life are drawn full, the others dimmed; without a request none is."""
     frames = chart_frames()
@@ -284,6 +285,7 @@ def test_the_worst_regime_of_a_column_is_drawn() -> None:
     assert "regimes: the worst of each of 700 columns" in json.dumps(spec["title"])
 
 
+@pytest.mark.slow
 def test_marks_of_no_margin_are_seen_whole() -> None:
     """The lane of margins reaches a little below zero, its labels do not."""
     y = next(
