@@ -61,6 +61,7 @@ def test_what_is_tolerated_at_the_ends() -> None:
     assert {row["risk_any"] for row in still.values()} == {0.0}
 
 
+@pytest.mark.slow
 def test_a_family_is_the_mean_of_its_texts() -> None:
     """Two texts of one family: a quarter and nothing; one without a family stays by itself."""
     groups = [*GROUPS, [(2.0, 0.1, True)]]

@@ -84,6 +84,7 @@ def test_by_shape_alone() -> None:
     assert "all of it goes with other shapes: at those that ran in both phases (100% of steps)" in whole["says"]
 
 
+@pytest.mark.slow
 def test_fragment_one_tells_the_sizes_apart() -> None:
     """A border at 24 lies within a class of 17 to 31 tokens; told apart by size, the shape explains all again."""
     rng = np.random.default_rng(3)
@@ -112,6 +113,7 @@ def test_where_evidence_ends() -> None:
     assert apart["says"].endswith("no shape ran in both phases: what moved at one shape cannot be told")
 
 
+@pytest.mark.slow
 def test_correction() -> None:
     """The same shift on two replicas: both whole p-values doubled, those of classes counted among classes alone."""
     rows = recorded(mixed(4, calm={"t": 30, "u": 3}, pressured={"t": 8, "u": 12}))

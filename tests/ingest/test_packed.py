@@ -57,6 +57,7 @@ def bundle(folder: Path, name: str, data: bytes) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", ["gz", "zst"])
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_cut_file_gives_what_lies_before_the_cut(tmp_path: Path, name: str, packed: str) -> None:
@@ -95,6 +96,7 @@ def docker(data: bytes) -> bytes:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "data"),
     [

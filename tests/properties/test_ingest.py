@@ -134,7 +134,7 @@ PLAIN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PLAIN, min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_the_fast_way_is_the_careful_way(records: list[dict[str, Any]], compact: bool, ascii_only: bool) -> None:
     """A block that the fast way takes has the rows of the careful way, and no reject."""
@@ -153,7 +153,7 @@ def test_the_fast_way_is_the_careful_way(records: list[dict[str, Any]], compact:
     assert given_rows == [{k: v for k, v in r.items() if k != "line"} for r in careful.s]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_floats_are_exact(values: list[float]) -> None:
     """The fast way reads every float to the last bit."""

@@ -13,7 +13,7 @@ from tests.queries.test_every_query import store_with
 
 Span = tuple[int, int]
 Rows = list[dict[str, Any]]
-SEEDS = range(15)
+SEEDS = range(8)
 LAP = 1_000
 
 

@@ -169,6 +169,7 @@ def test_the_commands_behind_the_charts_are_given(plain_text: str) -> None:
     assert "postmortem query incident transfer_lines  # Transfers by message size" in words
 
 
+@pytest.mark.slow
 def test_a_chart_with_nothing_to_show_is_named_with_the_reason() -> None:
     """Of a calm bundle no margins are drawn: no request is looked at; the timeline tells its iterations."""
     context = ReportContext(FakeCatalogue(frames(iterations=400)), (), "calm", "calm")  # type: ignore[arg-type]
