@@ -42,6 +42,16 @@ TICK_NS = 40_000  # samples are this far apart: 10 kernels' launches, so 2 sampl
 LAUNCH_NS = 4_000
 LAP = 1_000  # launches of an iteration
 OWN_DOMAIN = 9
+WRITES = (
+    "rank0.sqlite",
+    "tenth.sqlite",
+    "kernels.sqlite",
+    "one_metric.sqlite",
+    "nccl.log",
+    "s.jsonl",
+    "steps/x.jsonl",
+    "steps/s.jsonl",
+)
 
 
 def ddl(table: str, columns: list[str]) -> str:
@@ -265,9 +275,8 @@ def main() -> None:
     nccl_log(told.folder / "nccl.log", int(1_000 * told.size))
     records(told.folder / "s.jsonl", int(1_000_000 * told.size))
     steps(told.folder / "steps", int(1_000_000 * told.size))
-    for path in sorted(told.folder.rglob("*.*")):
-        if path.is_file():
-            print(f"{path.relative_to(told.folder)}  {path.stat().st_size >> 20} MiB")
+    for name in WRITES:
+        print(f"{name}  {(told.folder / name).stat().st_size >> 20} MiB")
     print(f"{time.perf_counter() - begun:.0f} s")
 
 
