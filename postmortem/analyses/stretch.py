@@ -81,19 +81,26 @@ def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) 
     there at least five times (fewer say nothing of a level), weighted by their distance, never negative.
     """
     before = batch[:calm]
-    sizes, counts = np.unique(before[~np.isnan(before)], return_counts=True)
+    slope = ms_a_sequence(ms[:calm], before)
+    if slope is None:
+        return ms
+    flat: NDArray[np.float64] = ms - slope * np.nan_to_num(batch - np.nanmedian(before))
+    return flat
+
+
+def ms_a_sequence(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float | None:
+    """How much longer an iteration takes for each sequence more, as ``at_one_size`` has it; None where one size ran."""
+    sizes, counts = np.unique(batch[~np.isnan(batch)], return_counts=True)
     sizes = sizes[counts >= SHORTEST]
     if sizes.size < 2:
-        return ms
-    medians = np.array([median(ms[:calm][before == size]) for size in sizes])
+        return None
+    medians = np.array([median(ms[batch == size]) for size in sizes])
     first, second = np.triu_indices(sizes.size, 1)
     apart = sizes[second] - sizes[first]
     slopes = (medians[second] - medians[first]) / apart
     order = np.argsort(slopes)
     weight = np.cumsum(apart[order])
-    slope = max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
-    flat: NDArray[np.float64] = ms - slope * np.nan_to_num(batch - np.nanmedian(before))
-    return flat
+    return max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
 
 
 def at_one_plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,11 +14,14 @@ from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stats.permutation import p_of
+from postmortem.analyses.stretch import ms_a_sequence
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import ALPHA, HALF
 from postmortem.chain.upstream import FARTHEST, upstream
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from postmortem.chain.case import Case
     from postmortem.chain.model import Link
 
@@ -55,7 +59,6 @@ def filled(case: Case, effect: Link) -> Filled | None:
     """The fuller batch before a cut; None where it was no fuller than usual, or nothing tells how long it took.
 
     ``effect`` is the link of the batch change: the cut, or the rise with which those came in that it had held back.
-    What got longer before the batch filled is not the fuller batch's doing: it is taken off.
     """
     facts = effect.facts
     if facts.get("ebb") or not (facts.get("direction") == "drop" or facts.get("backlog")):
@@ -83,10 +86,11 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
     if usually.size < SHORTEST:
         return None
     first = rows.height - n
-    alone = _longer_before(case, effect, rows[:first].filter(sizes[:-n] <= usual + reach)["iteration"])
-    longer = median(now) - median(usually)
-    # work is at most in proportion to the sequences: what a fuller batch takes beyond that is not its own
-    own = min(max(0.0, longer - alone), median(usually) * (top / usual - 1))
+    own = min(
+        median(now) - median(usually),
+        _by_size(case, effect, rows, n, usual, reach),
+        _on_every_rank(case, rows["iteration"].to_numpy(), n, np.abs(sizes[:-n] - usual) <= reach),
+    )
     others = before[sizes[:-n] <= usual + reach]
     runs = np.lib.stride_tricks.sliding_window_view(others, min(n, others.size))
     return Filled(
@@ -94,18 +98,55 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
         top,
         _came(rows, first, usual),
         median_effect(now, usually, "ratio"),
-        share_removed(now, now - own, usually),
+        _whole(share_removed(now, now - max(0.0, own), usually)),
         p_of(median(now), np.median(runs, axis=1)),
     )
 
 
-def _longer_before(case: Case, effect: Link, iterations: pl.Series) -> float:
-    """How much longer these iterations took at one plan since iterations got longer, ms; 0 where few of them did."""
+def _whole(share: tuple[float, float, float]) -> tuple[float, float, float]:
+    """No more than all of it."""
+    middle, low, high = (min(1.0, x) for x in share)
+    return middle, low, high
+
+
+def _by_size(case: Case, effect: Link, rows: pl.DataFrame, n: int, usual: int, reach: float) -> float:
+    """At most how much longer the last ``n`` iterations took for being fuller, ms.
+
+    What a sequence more takes is learnt from calm iterations in their tactic, else in any. Where one size alone ran:
+    work is at most in proportion to the sequences, and what had got longer before the batch filled is not its doing.
+    """
+    sizes, ms = rows["batch_size"].cast(pl.Float64).to_numpy(), rows["gpu_ms"].to_numpy()
     up = upstream(case, effect)
-    if up is None or up.found is None or not up.significant:
-        return 0.0
-    mine = up.found.now[np.isin(up.iterations[up.found.now], iterations.to_numpy())]
-    return median(up.total_ms[mine]) - up.found.total_calm_ms if mine.size >= SHORTEST else 0.0
+    stretched = up if up is not None and up.significant else None
+    calm = rows.height - n
+    if stretched is not None:
+        calm = min(calm, int(np.searchsorted(rows["iteration"].to_numpy(), stretched.window.first)))
+    alike = rows["algo_id"].eq_missing(rows["algo_id"][-1]).to_numpy()[:calm]
+    slope = ms_a_sequence(ms[:calm][alike], sizes[:calm][alike])
+    slope = ms_a_sequence(ms[:calm], sizes[:calm]) if slope is None else slope
+    if slope is not None:
+        return slope * (median(sizes[-n:]) - usual)
+    level = median(ms[:-n][np.abs(sizes[:-n] - usual) <= reach])
+    alone = 0.0
+    if stretched is not None and stretched.found is not None:
+        others = rows["iteration"].to_numpy()[:-n][sizes[:-n] <= usual + reach]
+        mine = stretched.found.now[np.isin(stretched.iterations[stretched.found.now], others)]
+        if mine.size >= SHORTEST:
+            alone = median(stretched.total_ms[mine]) - stretched.found.total_calm_ms
+    return min(median(ms[-n:]) - level - alone, level * (float(sizes[-1]) / usual - 1))
+
+
+def _on_every_rank(case: Case, iterations: NDArray[np.int64], n: int, usually: NDArray[np.bool_]) -> float:
+    """How much longer even the fastest rank computed in the last ``n``, ms; without limit where no rank's time is told.
+
+    A late rank lengthens the iteration for all, and the work of none of the others.
+    """
+    times = case.rank_times
+    if times is None:
+        return inf
+    least = times.compute_ms.min(axis=1)
+    now, before = (least[np.isin(times.iterations, of)] for of in (iterations[-n:], iterations[:-n][usually]))
+    return median(now) - median(before) if now.size and before.size else inf
 
 
 def _came(rows: pl.DataFrame, first: int, usual: int) -> int:
