@@ -366,12 +366,13 @@ def answer(bench: Bench) -> Part:
         ways["nsys-ai summary"] = Way((str(program), "summary", str(other / "tenth.sqlite")), before=fresh)
     runs = bench.race(part, ways)
     if len(ways) == 2:
-        found = ratio(runs["nsys-ai summary"], runs["postmortem query kernel_summary"], "wall")
-        cpu = ratio(runs["nsys-ai summary"], runs["postmortem query kernel_summary"], "cpu")
-        part.goal("G3", f"whole cold ingest and an answer against nsys-ai's cold answer, wall (CPU {cpu:.2f})", found,
-                  ">= 1.5, then 3", found >= 1.5)  # fmt: skip
+        found = ratio(runs["nsys-ai summary"], runs["postmortem query kernel_summary"], "cpu")
+        wall = ratio(runs["nsys-ai summary"], runs["postmortem query kernel_summary"], "wall")
+        what = f"whole cold ingest and an answer against nsys-ai's cold answer, CPU (wall {wall:.2f})"
+        part.goal("G3", what, found, ">= 1.5, then 3", found >= 1.5)
         part.notes.append(
-            "nsys-ai reads by sqlite3: DuckDB's sqlite extension, with which it would cache, is not here."
+            "nsys-ai reads by sqlite3 what its answer needs, where we read all of it: DuckDB's sqlite extension, with"
+            " which it would read and cache all, is not here. Its wall time holds a wait for a network: CPU decides."
         )
     else:
         part.goal("G3", "cold answer against nsys-ai's", "not measured: nsys-ai is not installed", ">= 1.5", None)
@@ -439,7 +440,7 @@ def _asked(bench: Bench, part: Part, ways: dict[str, Way]) -> tuple[dict[str, li
     rest = {}
     for name, taken in runs.items():
         for t in taken:
-            wall, cpu, *others = t.said.split()
+            wall, cpu, *others = t.said.split()[-4:]  # DuckDB may show progress before, where Python has no script
             found.setdefault(name, []).append(Taken(float(wall), float(cpu), t.peak, t.anonymous, ""))
             rest[name] = " ".join(others)
         wall, cpu = (statistics.median(getattr(t, k) for t in found[name]) for k in ("wall", "cpu"))
