@@ -62,6 +62,7 @@ def test_without_more_arrivals_nobody_is_blamed(tmp_path: Path, opened: Opener) 
     assert chain.links[0].kind == "batch_change"
 
 
+@pytest.mark.slow
 def test_too_few_for_the_rise(tmp_path: Path, opened: Opener) -> None:
     """Seven came, the batch rose by sixteen: less than half of it is theirs."""
     chain = asked(tmp_path, opened, cut_after_filling(7), 7)
@@ -80,6 +81,7 @@ def test_what_was_long_before_is_not_the_fuller_batch(tmp_path: Path, opened: Op
     assert "0 % of that goes at the usual size" in why["load_surge"]
 
 
+@pytest.mark.slow
 def test_a_fuller_batch_that_took_no_longer(tmp_path: Path, opened: Opener) -> None:
     """The batch filled and was cut, and its iterations took their usual time: load is no reason."""
     chain = asked(tmp_path, opened, cut_after_filling(16, all_extra_ms={}), 16)
@@ -98,6 +100,7 @@ def test_cut_again(tmp_path: Path, opened: Opener) -> None:
     assert (root.iteration, cut.iteration) == (FILLS, again.stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", ["admitted_ns", "gpu_ms"])
 def test_without_the_record_no_claim(tmp_path: Path, opened: Opener, hidden: str) -> None:
     """Without times of arrival, or times of iterations, the surge is not claimed."""

@@ -64,6 +64,7 @@ def chain_with(tmp_path: Path, kernels: Any = None, metrics: Any = None) -> Chai
         return incident.chain("b-1")
 
 
+@pytest.mark.slow
 def test_slow_gpu(tmp_path: Path) -> None:
     """Every kernel of the late rank takes 1.6 times as long: the GPU is slow."""
     chain = chain_with(tmp_path, kernels=lambda late, name: 1.6 if late and not name.startswith("nccl") else 1.0)

@@ -75,7 +75,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-FIRST = ("chain", "ingest")  # the others with the slow tests
+FIRST = ("chain",)  # the others with the slow tests
 
 
 @pytest.mark.parametrize(

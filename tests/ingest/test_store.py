@@ -194,6 +194,7 @@ def ingests(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return seen
 
 
+@pytest.mark.slow
 def test_store_is_used_again(
     bundle: Path, tmp_path: Path, ingests: list[Path], opened: Callable[..., Incident]
 ) -> None:
@@ -220,6 +221,7 @@ def test_store_is_used_again(
     assert len(ingests) == 2
 
 
+@pytest.mark.slow
 def test_a_new_file_and_another_option_are_read(bundle: Path, tmp_path: Path, ingests: list[Path]) -> None:
     """A file that is new, renamed or gone makes a store stale, and so does keep_environment."""
     place = tmp_path / "b"

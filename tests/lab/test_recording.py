@@ -44,6 +44,7 @@ def read(path):
     return [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
 
 
+@pytest.mark.slow
 def test_records_are_complete(recorded):
     """Every token that was served has its s record, every request its x record, every rank its iterations."""
     recording, home = recorded

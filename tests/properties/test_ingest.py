@@ -69,6 +69,7 @@ def test_order_of_lines_leaves_no_trace(records: list[dict[str, Any]], seed: int
         assert first == contents(store_of(Path(other), {"r.jsonl": shuffled}), only=TABLES)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(RECORDS, st.integers(0, 2**32))
 def test_files_leave_no_trace(records: list[dict[str, Any]], seed: int) -> None:
@@ -153,6 +154,7 @@ def test_the_fast_way_is_the_careful_way(records: list[dict[str, Any]], compact:
     assert given_rows == [{k: v for k, v in r.items() if k != "line"} for r in careful.s]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_floats_are_exact(values: list[float]) -> None:
