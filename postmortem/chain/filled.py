@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +76,7 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
     if not sizes.size:
         return None
     usual, top = round(median(sizes[named] if named.sum() >= SHORTEST else sizes)), int(sizes[-1])
-    if top <= usual:
+    if not 0 < usual < top:
         return None
     reach = HALF * (top - usual)
     alike = (sizes > usual + reach) & rows["algo_id"].eq_missing(rows["algo_id"][-1]).to_numpy()
@@ -104,8 +104,8 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
 
 
 def _whole(share: tuple[float, float, float]) -> tuple[float, float, float]:
-    """No more than all of it."""
-    middle, low, high = (min(1.0, x) for x in share)
+    """No more than all of it, and nothing of nothing."""
+    middle, low, high = (0.0 if isnan(x) else min(1.0, x) for x in share)
     return middle, low, high
 
 
