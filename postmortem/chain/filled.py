@@ -17,28 +17,30 @@ from postmortem.analyses.stats.permutation import p_of
 from postmortem.analyses.stretch import ms_a_sequence
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import ALPHA, HALF
-from postmortem.chain.upstream import FARTHEST, upstream
+from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from postmortem.chain.case import Case
     from postmortem.chain.model import Link
+    from postmortem.chain.upstream import Upstream
 
 
 @dataclass(frozen=True)
 class Filled:
     """Iterations in one tactic just before a cut, whose batch stood nearer to its ``top`` than to its ``usual`` size.
 
-    ``came``: the iteration up to which those that filled it had come: the first of these, or the cut before, where they
-    had been held back since. ``ratio``: the length of the iterations over that of those at about the usual size;
+    ``came``: the iteration in which those that filled it had come. ``held_since``: the earlier cut since which they had
+    been held back, if they were. ``ratio``: the length of the iterations over that of those at about the usual size;
     ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals.
-    ``p_value``: how often as many took as long that were no fuller.
+    ``p_value``: how often as many took as long that were no fuller, when calm.
     """
 
     usual: int
     top: int
     came: int
+    held_since: int | None
     ratio: tuple[float, float, float]
     share: tuple[float, float, float]
     p_value: float
@@ -63,15 +65,15 @@ def filled(case: Case, effect: Link) -> Filled | None:
     facts = effect.facts
     if facts.get("ebb") or not (facts.get("direction") == "drop" or facts.get("backlog")):
         return None
-    cut = int(facts["cut"])
-    return case.worked_out("filled", lambda: _filled(case, effect, cut), cut, facts["stop"], facts["tactic"])
+    return case.worked_out("filled", lambda: _filled(case, effect), facts["stop"], facts["tactic"])
 
 
-def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
+def _filled(case: Case, effect: Link) -> Filled | None:
     rows = case.iterations.filter(
-        (pl.col("iteration") < cut) & pl.col("batch_size").is_not_null() & pl.col("gpu_ms").is_not_null()
+        pl.col("iteration") < effect.facts["stop"],
+        pl.all_horizontal(pl.col("batch_size", "algo_id", "gpu_ms").is_not_null()),
     ).tail(FARTHEST)
-    sizes, ms = rows["batch_size"].to_numpy(), rows["gpu_ms"].to_numpy()
+    numbers, sizes, ms = (rows[c].to_numpy() for c in ("iteration", "batch_size", "gpu_ms"))
     named = rows["baseline"].fill_null(value=False).to_numpy()
     if not sizes.size:
         return None
@@ -79,28 +81,62 @@ def _filled(case: Case, effect: Link, cut: int) -> Filled | None:
     if not 0 < usual < top:
         return None
     reach = HALF * (top - usual)
-    alike = (sizes > usual + reach) & rows["algo_id"].eq_missing(rows["algo_id"][-1]).to_numpy()
+    alike = (sizes > usual + reach) & (rows["algo_id"] == rows["algo_id"][-1]).to_numpy()
     n = int(np.argmin(alike[::-1])) or alike.size  # that many in a row at the end
-    before, now = ms[:-n], ms[-n:]
-    usually = before[np.abs(sizes[:-n] - usual) <= reach]
-    if usually.size < SHORTEST:
-        return None
     first = rows.height - n
+    up = upstream(case, effect)
+    stretched = up if up is not None and up.significant else None
+    if stretched is not None and stretched.window.first > numbers[first]:
+        # the scheduler had borne the fuller batch until its iterations got longer still
+        n = rows.height - int(np.searchsorted(numbers, stretched.window.first))
+    held = _held_since(rows, first, usual)
+    calm = rows.height - n if held is None else _calm_before(case, rows, held, usual)
+    usually = np.flatnonzero(np.abs(sizes[:calm] - usual) <= reach)
+    if n < 1 or usually.size < SHORTEST:
+        return None
+    now = ms[-n:]
     own = min(
-        median(now) - median(usually),
-        _by_size(case, effect, rows, n, usual, reach),
-        _on_every_rank(case, rows["iteration"].to_numpy(), n, np.abs(sizes[:-n] - usual) <= reach),
+        median(now) - median(ms[usually]),
+        _by_size(rows, n, usual, reach, stretched),
+        _on_every_rank(case, numbers[-n:], numbers[usually]),
     )
-    others = before[sizes[:-n] <= usual + reach]
+    others = ms[:calm][sizes[:calm] <= usual + reach]
     runs = np.lib.stride_tricks.sliding_window_view(others, min(n, others.size))
     return Filled(
         usual,
         top,
-        _came(rows, first, usual),
-        median_effect(now, usually, "ratio"),
-        _whole(share_removed(now, now - max(0.0, own), usually)),
+        int(numbers[first + int(np.argmax(sizes[first:] >= top))]),
+        None if held is None else int(numbers[held]),
+        median_effect(now, ms[usually], "ratio"),
+        _whole(share_removed(now, now - max(0.0, own), ms[usually])),
         p_of(median(now), np.median(runs, axis=1)),
     )
+
+
+def _held_since(rows: pl.DataFrame, first: int, usual: int) -> int | None:
+    """Index of the cut since which some had waited up to the iteration at index ``first``; None where none had."""
+    waiting, sizes = rows["waiting"].fill_null(0).to_list(), rows["batch_size"].to_list()
+    since = first
+    while since > 0 and waiting[since - 1] > 0:
+        since -= 1
+        if sizes[since] < usual <= sizes[since - 1]:
+            return since
+    return None
+
+
+def _calm_before(case: Case, rows: pl.DataFrame, cut: int, usual: int) -> int:
+    """Index of the first iteration of the stretch that led to the cut at index ``cut``, where one did; else ``cut``.
+
+    A cut of a batch that those had filled whom an earlier cut had held back goes back to that one.
+    """
+    numbers, sizes = rows["iteration"].to_numpy(), rows["batch_size"].to_numpy()
+    held: int | None = cut
+    while held is not None:
+        cut = held
+        slim = np.flatnonzero(sizes[:cut] <= usual)
+        held = _held_since(rows, int(slim[-1]) + 1 if slim.size else 0, usual)
+    up = upstream_of(case, int(numbers[cut]), rows["algo_id"][cut - 1])
+    return int(np.searchsorted(numbers, up.window.first)) if up is not None and up.significant else cut
 
 
 def _whole(share: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -109,19 +145,17 @@ def _whole(share: tuple[float, float, float]) -> tuple[float, float, float]:
     return middle, low, high
 
 
-def _by_size(case: Case, effect: Link, rows: pl.DataFrame, n: int, usual: int, reach: float) -> float:
+def _by_size(rows: pl.DataFrame, n: int, usual: int, reach: float, stretched: Upstream | None) -> float:
     """At most how much longer the last ``n`` iterations took for being fuller, ms.
 
     What a sequence more takes is learnt from calm iterations in their tactic, else in any. Where one size alone ran:
     work is at most in proportion to the sequences, and what had got longer before the batch filled is not its doing.
     """
     sizes, ms = rows["batch_size"].cast(pl.Float64).to_numpy(), rows["gpu_ms"].to_numpy()
-    up = upstream(case, effect)
-    stretched = up if up is not None and up.significant else None
     calm = rows.height - n
     if stretched is not None:
         calm = min(calm, int(np.searchsorted(rows["iteration"].to_numpy(), stretched.window.first)))
-    alike = rows["algo_id"].eq_missing(rows["algo_id"][-1]).to_numpy()[:calm]
+    alike = (rows["algo_id"] == rows["algo_id"][-1]).to_numpy()[:calm]
     slope = ms_a_sequence(ms[:calm][alike], sizes[:calm][alike])
     slope = ms_a_sequence(ms[:calm], sizes[:calm]) if slope is None else slope
     if slope is not None:
@@ -136,8 +170,8 @@ def _by_size(case: Case, effect: Link, rows: pl.DataFrame, n: int, usual: int, r
     return min(median(ms[-n:]) - level - alone, level * (float(sizes[-1]) / usual - 1))
 
 
-def _on_every_rank(case: Case, iterations: NDArray[np.int64], n: int, usually: NDArray[np.bool_]) -> float:
-    """How much longer even the fastest rank computed in the last ``n``, ms; without limit where no rank's time is told.
+def _on_every_rank(case: Case, now: NDArray[np.int64], usually: NDArray[np.int64]) -> float:
+    """How much longer even the fastest rank computed in iterations ``now``, ms; no limit where no rank's time is told.
 
     A late rank lengthens the iteration for all, and the work of none of the others.
     """
@@ -145,16 +179,5 @@ def _on_every_rank(case: Case, iterations: NDArray[np.int64], n: int, usually: N
     if times is None:
         return inf
     least = times.compute_ms.min(axis=1)
-    now, before = (least[np.isin(times.iterations, of)] for of in (iterations[-n:], iterations[:-n][usually]))
-    return median(now) - median(before) if now.size and before.size else inf
-
-
-def _came(rows: pl.DataFrame, first: int, usual: int) -> int:
-    """The iteration of the cut since which some had waited up to ``first``, an index; else that of ``first`` itself."""
-    waiting, sizes = rows["waiting"].fill_null(0).to_list(), rows["batch_size"].to_list()
-    since = first
-    while since > 0 and waiting[since - 1] > 0:
-        since -= 1
-        if sizes[since] < usual <= sizes[since - 1]:
-            return int(rows["iteration"][since])
-    return int(rows["iteration"][first])
+    full, calm = (least[np.isin(times.iterations, of)] for of in (now, usually))
+    return median(full) - median(calm) if full.size and calm.size else inf

@@ -31,13 +31,16 @@ def surged(case: Case, effect: Link, kind: str, full: Filled | None = None) -> O
 
     ``effect`` is the link of the batch change: a rise, or the cut of a batch that was ``full``.
     """
-    facts = effect.facts["changed"], effect.facts["after"], effect.iteration, full
+    facts = *(effect.facts[f] for f in ("changed", "reached", "after")), effect.iteration, full
     return case.worked_out("surged", lambda: _surged(case, effect, kind, full), *facts)
 
 
 def _surged(case: Case, effect: Link, kind: str, full: Filled | None) -> Outcome:
-    changed, top = (effect.facts["changed"], effect.facts["after"]) if full is None else (full.came, full.top)
-    before = case.iterations.filter(pl.col("iteration") <= changed).tail(FARTHEST)
+    if full is None:
+        changed, reached, top = (effect.facts[f] for f in ("changed", "reached", "after"))
+    else:
+        changed, reached, top = full.came, full.came, full.top
+    before = case.iterations.filter(pl.col("iteration") <= reached).tail(FARTHEST)
     seen = [s for s in (_arrivals(case, before), _waits(before)) if s is not None]
     if not seen:
         return Unseen(

@@ -80,7 +80,12 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
     had left the class by itself before, those of all tactics, each taken at its own calm level. Ranks' own times where
     every rank recorded them, else the engine's.
     """
-    stop, tactic, waiting = effect.facts["stop"], effect.facts["tactic"], _waiting(case)
+    return upstream_of(case, effect.facts["stop"], effect.facts["tactic"])
+
+
+def upstream_of(case: Case, stop: int, tactic: str) -> Upstream | None:
+    """The same for iterations before ``stop``, of which those with ``tactic`` are looked at first."""
+    waiting = _waiting(case)
 
     def look() -> Upstream | None:
         before = case.iterations.filter(pl.col("iteration") < stop)

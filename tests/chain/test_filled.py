@@ -1,13 +1,14 @@
-"""A cut that a surge led to: the batch filled, the fuller one took longer, and the scheduler answered to that."""
+"""A cut of a batch that had filled: the fuller one took longer, and the scheduler answered to that."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from builders import Trace, write_bundle
+from builders import Trace, straggler, write_bundle
 
 from postmortem.api import Incident
 from postmortem.chain.model import Chain
@@ -30,15 +31,23 @@ def cut_after_filling(came: int, **changes: object) -> tuple[Trace, Trace]:
 def asked(folder: Path, opened: Opener, traces: tuple[Trace, Trace], came: int) -> Chain:
     """The chain of b-1, where one request came in every tenth iteration, and ``came`` just before the batch filled."""
     bundle = write_bundle(folder, *traces)
-    path = bundle / "b.jsonl"
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    begun = {r["iteration"]: r["ts_ns"] for r in records if r["record"] == "s"}
-    times = [begun[i] + 1 for i in range(0, FILLS - 1, 10)] + [begun[FILLS] - 1000 * (k + 1) for k in range(came)]
+    begun = {r["iteration"]: r["ts_ns"] for r in records_of(bundle) if r["record"] == "s"}
+    add(bundle, [begun[i] + 1 for i in range(0, FILLS - 1, 10)] + [begun[FILLS] - 1000 * (k + 1) for k in range(came)])
+    return opened(bundle).chain("b-1")
+
+
+def records_of(bundle: Path) -> list[dict[str, Any]]:
+    """What replica b recorded."""
+    return [json.loads(line) for line in (bundle / "b.jsonl").read_text().splitlines()]
+
+
+def add(bundle: Path, times: list[int]) -> None:
+    """More requests of replica b, each admitted at one of the times."""
+    records = records_of(bundle)
     x = next(r for r in records if r["record"] == "x")
     records += [x | {"req_id": f"more-{k}", "admitted_ns": at, "effective_text_sha256": f"{k:064x}",
                      "raw_prompt_sha256": f"{k:064x}"} for k, at in enumerate(times)]  # fmt: skip
-    path.write_text("\n".join(map(json.dumps, records)) + "\n")
-    return opened(bundle).chain("b-1")
+    (bundle / "b.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n")
 
 
 def test_the_surge_is_the_root(tmp_path: Path, opened: Opener) -> None:
@@ -60,6 +69,20 @@ def test_without_more_arrivals_nobody_is_blamed(tmp_path: Path, opened: Opener) 
     chain = asked(tmp_path, opened, cut_after_filling(0), 0)
     assert chain.root_cause is None
     assert chain.links[0].kind == "batch_change"
+
+
+def test_those_who_came_while_it_filled_count(tmp_path: Path, opened: Opener) -> None:
+    """It stands at 33 first, nearer to 40 than to 24, and at 40 one iteration later: nine came, then seven."""
+    traces = cut_after_filling(16)
+    traces[1].batch[FILLS] = 33
+    bundle = write_bundle(tmp_path, *traces)
+    begun = {r["iteration"]: r["ts_ns"] for r in records_of(bundle) if r["record"] == "s"}
+    add(bundle, [begun[i] + 1 for i in range(0, FILLS - 1, 10)]
+        + [begun[i] - 1000 * (k + 1) for i, came in ((FILLS, 9), (FILLS + 1, 7)) for k in range(came)])  # fmt: skip
+    root = opened(bundle).chain("b-1").links[0]
+    assert root.kind == "load_surge"
+    assert "16 requests came" in root.summary
+    assert "the batch rose by 16" in next(t.says for t in root.tests if t.name == "counterfactual")
 
 
 @pytest.mark.slow
@@ -98,6 +121,56 @@ def test_cut_again(tmp_path: Path, opened: Opener) -> None:
     root, cut = chain.links[:2]
     assert (root.kind, cut.kind) == ("load_surge", "batch_change")
     assert (root.iteration, cut.iteration) == (FILLS, again.stop)
+
+
+def cut_again_after_a_stall(**changes: Any) -> tuple[Trace, Trace]:
+    """The straggler of 70 to 99 has the batch cut at 82; at 100 those that waited fill it to 40, at 110 it is cut.
+
+    What a sequence more takes shows when calm: 30 of them for ten iterations, 0.375 ms each beyond 24.
+    """
+    calm, disturbed = straggler()
+    fuller, full = range(20, 30), range(100, 110)
+    disturbed.flips, disturbed.aside = {1: 112}, {5: range(82, full.start)}
+    disturbed.batch |= dict.fromkeys(fuller, 30) | dict.fromkeys(full, 40) | dict.fromkeys(range(full.stop, 120), 12)
+    disturbed.all_extra_ms = dict.fromkeys(fuller, 6 * 0.375) | dict.fromkeys(full, 16 * 0.375)
+    for name, value in changes.items():
+        setattr(disturbed, name, value)
+    return calm, disturbed
+
+
+def test_the_backlog_of_a_stall_leads_back_to_it(tmp_path: Path, opened: Opener) -> None:
+    """The second cut is of a batch that the first one's backlog had filled: what led to the first led to it."""
+    chain = opened(write_bundle(tmp_path, *cut_again_after_a_stall())).chain("b-1")
+    assert [link.kind for link in chain.links][-4:] == [
+        "collective_inflation", "batch_change", "algo_churn", "token_flip",
+    ]  # fmt: skip
+    assert chain.root_cause is not None
+    assert (chain.root_cause.kind, chain.root_cause.rank) == ("quant_stall", 1)
+    cut = chain.links[-3]
+    assert (cut.iteration, cut.facts["stop"]) == (110, 82)
+    assert "cut the batch from 40 to 12 at iteration 110; it had filled with those held back since the cut at 82" in (
+        cut.summary
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("why", [{"aside": {}}, {"all_extra_ms": {}}], ids=["nobody waited", "it took no longer"])
+def test_a_second_cut_by_itself(tmp_path: Path, opened: Opener, why: dict[str, Any]) -> None:
+    """Nobody had waited, or the fuller batch took its usual time: nothing leads from the second cut to the first."""
+    chain = opened(write_bundle(tmp_path, *cut_again_after_a_stall(**why))).chain("b-1")
+    assert chain.root_cause is None
+    assert chain.links[0].kind == "batch_change"
+
+
+def test_a_fuller_batch_that_was_borne(tmp_path: Path, opened: Opener) -> None:
+    """The batch stands at 40 for 32 iterations, 2.4 ms longer each; it is cut when a rank is late by 5 ms more."""
+    calm, disturbed = straggler()
+    fuller, full = range(20, 26), range(50, 82)
+    disturbed.batch |= dict.fromkeys(fuller, 30) | dict.fromkeys(full, 40)
+    disturbed.all_extra_ms = dict.fromkeys(fuller, 6 * 0.15) | dict.fromkeys(full, 16 * 0.15)
+    chain = opened(write_bundle(tmp_path, calm, disturbed)).chain("b-1")
+    assert chain.root_cause is not None
+    assert (chain.root_cause.kind, chain.root_cause.rank) == ("quant_stall", 1)
 
 
 @pytest.mark.slow

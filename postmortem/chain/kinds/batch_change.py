@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
+from postmortem.chain.filled import filled
 from postmortem.chain.grade import ALPHA, HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
@@ -44,7 +45,18 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return RuledOut(
             f"the batch stayed at {run.sizes[run.left]} when the tactic changed at iteration {numbers[run.left]}"
         )
-    return _link(case, effect, run, _held(run) or _changed(run))
+    change = _held(run) or _changed(run)
+    found = _link(case, effect, run, change)
+    while (since := _filled_since(case, found.link)) is not None:
+        change = replace(change, stop=numbers.index(since), cuts=(*change.cuts, since))
+        found = _link(case, effect, run, change)
+    return found
+
+
+def _filled_since(case: Case, change: Link) -> int | None:
+    """The earlier cut that had held back those who filled the batch that was cut; None where there was none such."""
+    full = filled(case, change)
+    return full.held_since if full is not None and full.carries else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,8 @@ class _Change:
     """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after.
 
     ``stays``: how often the calm tactic would have run without it, with the sentence; None: by batches as before.
-    ``ebb``: the batch shrank with nobody kept waiting.
+    ``ebb``: the batch shrank with nobody kept waiting. ``cuts``: iterations of earlier cuts, the latest first;
+    each held back those that filled the batch until the next.
     """
 
     at: int
@@ -115,6 +128,7 @@ class _Change:
     mechanism: str
     stays: tuple[float, str] | None = None
     ebb: bool = False
+    cuts: tuple[int, ...] = ()
 
 
 def _held(run: _Run) -> _Change | None:
@@ -192,7 +206,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
     )
     link = Link(
         kind=KIND.name,
-        summary=change.says,
+        summary=f"{change.says}{_filled_by(change.cuts)}",
         grade=grade(tests),
         replica=case.replica,
         start_ns=run.known["start_ns"][change.at],
@@ -211,13 +225,21 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             # what ran before the cause took hold: its shape holds still what iterations are compared by
             "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
             "stop": numbers[change.stop],
-            "cut": numbers[change.at if change.after < change.before else change.stop],
             "changed": numbers[run.left],
+            "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at,
             "ebb": change.ebb,
         },
     )
     return Found(link, stays)
+
+
+def _filled_by(cuts: tuple[int, ...]) -> str:
+    """What had filled the batch that was cut, as part of a sentence; nothing where no earlier cut had to do with it."""
+    if not cuts:
+        return ""
+    so_on = f", and so at {len(cuts) - 1} cuts before, back to {cuts[-1]}" if cuts[1:] else ""
+    return f"; it had filled with those held back since the cut at {cuts[0]}{so_on}"
 
 
 def _as_before(run: _Run, before: int) -> tuple[float, str]:
