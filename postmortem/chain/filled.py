@@ -117,7 +117,7 @@ def _held_since(rows: pl.DataFrame, first: int, usual: int) -> int | None:
     """Index of the cut since which some had waited up to the iteration at index ``first``; None where none had."""
     waiting, sizes = rows["waiting"].fill_null(0).to_list(), rows["batch_size"].to_list()
     since = first
-    while since > 0 and waiting[since - 1] > 0:
+    while since > 1 and waiting[since - 1] > 0:
         since -= 1
         if sizes[since] < usual <= sizes[since - 1]:
             return since

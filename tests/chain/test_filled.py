@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from builders import Trace, straggler, write_bundle
 
 from postmortem.api import Incident
+from postmortem.chain.filled import _held_since
 from postmortem.chain.model import Chain
 
 Opener = Callable[..., Incident]
@@ -171,6 +173,21 @@ def test_a_fuller_batch_that_was_borne(tmp_path: Path, opened: Opener) -> None:
     chain = opened(write_bundle(tmp_path, calm, disturbed)).chain("b-1")
     assert chain.root_cause is not None
     assert (chain.root_cause.kind, chain.root_cause.rank) == ("quant_stall", 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "waiting", "cut"),
+    [
+        ([24, 24, 12, 12, 40], [0, 0, 3, 3, 0], 2),
+        ([24, 24, 12, 12, 40], [0, 0, 3, 0, 0], None),  # nobody waited to the end
+        ([12, 12, 12, 12, 40], [3, 3, 3, 3, 0], None),  # the recording begins with a queue
+        ([24, 12, 12, 12, 40], [0, 3, 3, 3, 0], 1),
+    ],
+)
+def test_since_when_they_were_held_back(sizes: list[int], waiting: list[int], cut: int | None) -> None:
+    """The cut is where the batch fell below 24, and from it on some waited until it filled."""
+    rows = pl.DataFrame({"batch_size": sizes, "waiting": waiting})
+    assert _held_since(rows, len(sizes) - 1, 24) == cut
 
 
 @pytest.mark.slow
