@@ -6,10 +6,10 @@ import hashlib
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 import pyarrow as pa
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 1 << 20  # read at a time for the hash
 REJECTS = 5_000  # rejects held before they are written
-REJECT = pa.schema([("place", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
 
 Progress = Callable[[str, int, int], None]
 """Called with the source's name, rows so far and bytes on disk."""
@@ -126,85 +125,62 @@ def _read_file(writer: Writer, bundle: Bundle, done: Loaded, keep_environment: b
         done.error = " ".join((getattr(e, "strerror", None) or str(e) or type(e).__name__).split())
 
 
-class _Rows:
-    """Rows of one source on their way into the store, in order: some are written while the next are read."""
-
-    def __init__(self, writer: Writer, source_id: int) -> None:
-        self._writer = writer
-        self._source_id = source_id
-        self._thread = ThreadPoolExecutor(1, "store")
-        self._written: Future[int] | None = None
-
-    def append(self, table: str, rows: pa.Table) -> None:
-        """Hand rows over; raises what writing those before raised."""
-        self.wait()
-        self._written = self._thread.submit(self._writer.append, table, rows, source_id=self._source_id)
-
-    def wait(self) -> None:
-        """Until all is written; raises what that raised."""
-        written, self._written = self._written, None
-        if written:
-            written.result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown()
-
-
 def _read(writer: Writer, reader: Reader, source: Source, done: Loaded, progress: Progress | None) -> None:
     """Drain one reader into the store."""
     rejects: list[Reject] = []
     groups = RowGroups()
-    with _Rows(writer, done.source_id) as store:
 
-        def write(batches: Iterator[Batch]) -> None:
-            for batch in batches:
-                store.append(batch.table, batch.rows)
+    def write(batches: Iterator[Batch]) -> None:
+        for batch in batches:
+            writer.append(batch.table, batch.rows, source_id=done.source_id)
 
-        def write_rejects() -> None:
-            if rejects:
-                rows = {
-                    "place": [r.place for r in rejects],
-                    "reason": [r.reason for r in rejects],
-                    "text": [r.text[:200] for r in rejects],
-                }
-                store.append("rejects", pa.table(rows, schema=REJECT))
-                rejects.clear()
+    def write_rejects() -> None:
+        if rejects:
+            rows = {
+                "place": [r.place for r in rejects],
+                "reason": [r.reason for r in rejects],
+                "text": [r.text[:200] for r in rejects],
+            }
+            writer.append(
+                "rejects",
+                pa.table(
+                    rows, schema=pa.schema([("place", pa.int64()), ("reason", pa.string()), ("text", pa.string())])
+                ),
+                source_id=done.source_id,
+            )
+            rejects.clear()
 
-        try:
-            for item in reader.read(source):
-                if isinstance(item, Batch):
-                    done.rows += item.rows.num_rows
-                    write(groups.add(item))
-                    if progress:
-                        progress(source.name, done.rows, done.bytes)
-                elif isinstance(item, Reject):
-                    done.rejected += 1
-                    rejects.append(item)
-                    if len(rejects) >= REJECTS:
-                        write_rejects()
-                elif isinstance(item, Ignored):
-                    done.ignored += item.lines
-                    store.append("ignored", pa.table({"why": [item.why], "lines": [item.lines]}))
-                elif isinstance(item, Note):
-                    rows = {"severity": [item.severity], "code": [item.code], "message": [item.message]}
-                    store.append("notes", pa.table(rows))
-                else:
-                    given = {k: v for k, v in vars(item).items() if v is not None}
-                    done.facts = replace(done.facts, **given)
-        finally:
-            write(groups.rest())
-            write_rejects()
-            for why in source.damage:
-                note = {
-                    "severity": ["data_loss"],
-                    "code": ["packed-damaged"],
-                    "message": [f"{why}; what lies before it was read"],
-                }
-                store.append("notes", pa.table(note))
-            store.wait()
+    try:
+        for item in reader.read(source):
+            if isinstance(item, Batch):
+                done.rows += item.rows.num_rows
+                write(groups.add(item))
+                if progress:
+                    progress(source.name, done.rows, done.bytes)
+            elif isinstance(item, Reject):
+                done.rejected += 1
+                rejects.append(item)
+                if len(rejects) >= REJECTS:
+                    write_rejects()
+            elif isinstance(item, Ignored):
+                done.ignored += item.lines
+                writer.append("ignored", pa.table({"why": [item.why], "lines": [item.lines]}), source_id=done.source_id)
+            elif isinstance(item, Note):
+                rows = {"severity": [item.severity], "code": [item.code], "message": [item.message]}
+                writer.append("notes", pa.table(rows), source_id=done.source_id)
+            else:
+                given = {k: v for k, v in vars(item).items() if v is not None}
+                done.facts = replace(done.facts, **given)
+    finally:
+        write(groups.rest())
+        write_rejects()
+        for why in source.damage:
+            note = {
+                "severity": ["data_loss"],
+                "code": ["packed-damaged"],
+                "message": [f"{why}; what lies before it was read"],
+            }
+            writer.append("notes", pa.table(note), source_id=done.source_id)
 
 
 def sha256_of(path: Path) -> str:
