@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,18 +32,18 @@ class Stretch:
     ratio: tuple[float, float, float]
 
 
-def stretch(total_ms: NDArray[np.float64]) -> Stretch | None:
+def stretch(total_ms: NDArray[np.float64], looks: int = 1) -> Stretch | None:
     """Whether and where iterations got longer, and by how much: (ratio, low, high).
 
     A slow drift may be the clearest change of a long series, and the rise that mattered stand at
     its end: so the new level is split again as long as the later rise is the larger one. Its
-    p-value is corrected for the splits made. None where the series is too short to tell, or
-    where it did not get longer.
+    p-value is corrected for the splits made, and for the ``looks`` that are taken besides. None where
+    the series is too short to tell, or where it did not get longer.
     """
     found = change_point(total_ms)
     if found is None or not found.rises:
         return None
-    index, p_value, looks = found.index, found.p_value, 1
+    index, p_value = found.index, min(1.0, found.p_value * looks)
     while True:
         looks += 1
         later = change_point(total_ms[index:])
@@ -64,6 +64,22 @@ def against(total_ms: NDArray[np.float64], found: Stretch, calm: NDArray[np.int6
     """
     now = found.now[found.now > calm[-1]]
     return _between(total_ms, calm[-NEAREST:], now, found.change) if now.size else None
+
+
+def lately(total_ms: NDArray[np.float64], found: Stretch, first: int, looks: int) -> Stretch | None:
+    """What the iterations from index ``first`` on show against those before ``found`` began: what lies between is left out.
+
+    None where they are too few to tell, where they did not get longer, or where ``found`` began among them.
+    """
+    before = found.change.index
+    if first <= before:
+        return None
+    rows = np.concatenate([np.arange(before), np.arange(first, total_ms.size)])
+    again = stretch(total_ms[rows], looks)
+    if again is None or again.change.index < before:
+        return None
+    change = replace(again.change, index=int(rows[again.change.index]))
+    return replace(again, calm=rows[again.calm], now=rows[again.now], change=change)
 
 
 def _between(

@@ -11,7 +11,7 @@ import polars as pl
 
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import Stretch, against, at_one_plan, stretch
+from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import ALPHA
 
@@ -163,13 +163,28 @@ def _upstream(
         compute = None if compute is None else at_one_plan(compute, sizes, tactics, calm)[known]
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
         named = named[known]
-        found = stretch(total)
-        if found is not None and named.sum() >= SHORTEST:
-            found = against(total, found, np.flatnonzero(named))
-        if found is not None:
-            change = replace(found.change, p_value=min(1.0, found.change.p_value * looks))
-            found = replace(found, change=change)
+        found = _latest(iterations, total, named, looks)
     return Upstream(iterations, total, comm, compute, found, ranks, rows, source)
+
+
+def _latest(
+    iterations: NDArray[np.int64], total: NDArray[np.float64], named: NDArray[np.bool_], looks: int
+) -> Stretch | None:
+    """The stretch that ran into the effect: of all iterations since it began, or of those of the last run alone.
+
+    A cause that comes and goes, with a batch that is cut and filled again each time, leaves most iterations between
+    calm. Where other plans ran in between, and those of the last run took clearly longer than all of them, it is they.
+    """
+    breaks = np.flatnonzero(np.diff(iterations) > 1)
+    looks *= 2 if breaks.size else 1
+    found = stretch(total, looks)
+    if found is not None and breaks.size and found.change.p_value <= ALPHA:
+        last = lately(total, found, int(breaks[-1]) + 1, looks)
+        if last is not None and last.change.p_value <= ALPHA and last.ratio[1] > found.ratio[0]:
+            found = last
+    if found is not None and named.sum() >= SHORTEST:
+        found = against(total, found, np.flatnonzero(named))
+    return found
 
 
 def _kept(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -147,12 +147,6 @@ def _rank(found: Found) -> tuple[int, float, int]:
     return _ORDER.index(found.link.grade), -round(share, 2), -(found.link.iteration or 0)
 
 
-def _nearest(found: list[Found]) -> list[Found]:
-    """Without those that lead to another one found: they are met again one link farther up."""
-    seen = {f.link.kind for f in found}
-    return [f for f in found if not seen & set(kinds()[f.link.kind].leads_to)]
-
-
 def _may_carry(found: Found) -> bool:
     """Whether it, with others of its kind, may take half of the effect away: by the interval, or for all we know."""
     goes = found.together or found.range
@@ -162,6 +156,15 @@ def _may_carry(found: Found) -> bool:
 def _may_be_blamed(found: Found) -> bool:
     """Whether it may be named: a root cause is not named for no more than having begun earlier."""
     return found.link.grade in GOOD or kinds()[found.link.kind].role != "root"
+
+
+def _nearest(found: list[Found]) -> list[Found]:
+    """Without those that lead to another one found: they are met again one link farther up.
+
+    Not so where that other one cannot be a link itself: nothing is met behind it.
+    """
+    seen = {f.link.kind for f in found if _may_carry(f) and _may_be_blamed(f)}
+    return [f for f in found if not seen & set(kinds()[f.link.kind].leads_to)]
 
 
 def _takes_a_share(found: Found, best: Found) -> bool:

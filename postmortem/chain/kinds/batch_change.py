@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
@@ -82,8 +82,8 @@ class _Run:
 
     @cached_property
     def left(self) -> int:
-        """Index of the run's first iteration."""
-        return departure(self.tactics, self.here, self.calm)
+        """Index of the run's first iteration. Batches that take turns come back to the calm tactic in between."""
+        return departure(self.tactics, self.here, self.calm, SHORTEST)
 
     def nobody_waited(self, first: int, last: int) -> bool:
         """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
