@@ -79,7 +79,7 @@ def lately(total_ms: NDArray[np.float64], found: Stretch, first: int, looks: int
     if again is None or again.change.index < before:
         return None
     change = replace(again.change, index=int(rows[again.change.index]))
-    return replace(again, calm=rows[again.calm], now=rows[again.now], change=change)
+    return _between(total_ms, found.calm, rows[again.now], change)
 
 
 def _between(

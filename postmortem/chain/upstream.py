@@ -178,7 +178,8 @@ def _latest(
     breaks = np.flatnonzero(np.diff(iterations) > 1)
     looks *= 2 if breaks.size else 1
     found = stretch(total, looks)
-    if found is not None and breaks.size and found.change.p_value <= ALPHA:
+    # where the first began is no claim yet: one look was taken for that
+    if found is not None and breaks.size and found.change.p_value <= ALPHA * looks:
         last = lately(total, found, int(breaks[-1]) + 1, looks)
         if last is not None and last.change.p_value <= ALPHA and last.ratio[1] > found.ratio[0]:
             found = last
