@@ -67,7 +67,7 @@ def against(total_ms: NDArray[np.float64], found: Stretch, calm: NDArray[np.int6
 
 
 def lately(total_ms: NDArray[np.float64], found: Stretch, first: int, looks: int) -> Stretch | None:
-    """What the iterations from index ``first`` on show against those before ``found`` began: what lies between is left out.
+    """What the iterations from index ``first`` on show against those before ``found`` began, without those between.
 
     None where they are too few to tell, where they did not get longer, or where ``found`` began among them.
     """

@@ -73,7 +73,7 @@ def test_batches_that_take_turns(tmp_path: Path, opened: Opener) -> None:
     strict = range(70, 120)
     disturbed = Trace("b", seed=1002, flips={1: 90})
     disturbed.batch = dict.fromkeys(strict[::2], 12)
-    disturbed.all_extra_ms = {i: 1.5 for i in range(80, 120)}
+    disturbed.all_extra_ms = dict.fromkeys(range(80, 120), 1.5)
     isolation = {"isolation_mode": lambda i: "strict" if i in strict else "shared"}
     disturbed.rank_fields = {rank: dict(isolation) for rank in range(2)}
     disturbed.request_fields = dict(isolation)
