@@ -8,21 +8,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def departure(values: Sequence[object], at: int, home: object, visit: int = 1) -> int:
+def departure(values: Sequence[object], at: int, home: object) -> int:
     """Index at which the run of values other than ``home`` that holds ``at`` begins.
 
-    Fewer than ``visit`` values of ``home`` in a row between others do not end it. ``at`` itself where the value
-    there is ``home``.
+    ``at`` itself where the value there is ``home``.
     """
     if values[at] == home:
         return at
-    start = back = at
-    while back > 0 and values[back - 1] is not None:
-        back -= 1
-        if values[back] != home:
-            start = back
-        elif start - back >= visit:
-            break
+    start = at
+    while start > 0 and values[start - 1] != home and values[start - 1] is not None:
+        start -= 1
     return start
 
 

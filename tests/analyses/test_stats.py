@@ -164,14 +164,6 @@ def test_departure(values: str, at: int, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"), [("aaababb", 3), ("aaabaab", 6), ("abab", 1), ("bab", 0), ("ab.bab", 3), ("aab", 2)]
-)
-def test_departure_past_visits(values: str, expected: int) -> None:
-    """One home value between others does not end a run, two do; where nothing is known, it ends."""
-    assert departure([None if v == "." else v for v in values], len(values) - 1, "a", visit=2) == expected
-
-
-@pytest.mark.parametrize(
     ("sizes", "at", "expected"),
     [([24, 24, 12], 2, 2), ([24, 20, 16, 12], 3, 1), ([24, 20, 20, 12], 3, 3), ([12, 17, 22], 2, 1), ([24, 24], 1, 1)],
 )

@@ -79,4 +79,6 @@ def test_batches_that_take_turns(tmp_path: Path, opened: Opener) -> None:
     disturbed.request_fields = dict(isolation)
     chain = opened(write_bundle(tmp_path, Trace("a"), disturbed)).chain("b-1")
     assert [link.kind for link in chain.links] == ["isolation_change", "batch_change", "algo_churn", "token_flip"]
-    assert (chain.links[0].iteration, chain.links[1].iteration) == (70, 70)
+    assert (chain.links[0].iteration, chain.links[1].iteration) == (70, 90)
+    why = {a.kind: a.ruled_out for a in chain.alternatives}
+    assert why["step_stretch"] == "batches took turns: one of 24 ran for a single iteration between others"

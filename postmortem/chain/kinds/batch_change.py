@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stats.changepoint import SHORTEST, change_point
+from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
@@ -82,8 +82,13 @@ class _Run:
 
     @cached_property
     def left(self) -> int:
-        """Index of the run's first iteration. Batches that take turns come back to the calm tactic in between."""
-        return departure(self.tactics, self.here, self.calm, SHORTEST)
+        """Index of the run's first iteration."""
+        return departure(self.tactics, self.here, self.calm)
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether the calm tactic had run for one iteration alone before, between others."""
+        return self.left > 1 and self.tactics[self.left - 2] not in {None, self.calm}
 
     def nobody_waited(self, first: int, last: int) -> bool:
         """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
@@ -229,6 +234,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at,
             "ebb": change.ebb,
+            "turns": change.at == run.left and run.takes_turns,
         },
     )
     return Found(link, stays)
