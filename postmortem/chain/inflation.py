@@ -44,7 +44,9 @@ def inflated(
     if effect.facts.get("ebb"):
         return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
     if effect.facts.get("turns"):
-        return RuledOut(f"batches took turns: one of {effect.facts['before']} ran for a single iteration between others")
+        return RuledOut(
+            f"batches took turns: one of {effect.facts['before']} ran for a single iteration between others"
+        )
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
