@@ -38,28 +38,22 @@ calls AS (
     WHERE $source::VARCHAR IS NULL OR a.source_id IN (SELECT source_id FROM sources WHERE path = $source)
     GROUP BY a.source_id, a.global_tid, a.start_ns, a.end_ns
 ),
-sorted AS (
-    SELECT
-        *,
-        coalesce(end_ns < max(end_ns) OVER (
-            PARTITION BY source_id, global_tid ORDER BY start_ns, end_ns
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ), false) AS inner_call
-    FROM calls
-),
+-- in order; reach: the latest end so far. A call that ends before it lies inside another one
 numbered AS MATERIALIZED (
-    SELECT
-        * EXCLUDE (inner_call),
-        row_number() OVER (PARTITION BY source_id, global_tid ORDER BY start_ns, end_ns) - 1 AS i
-    FROM sorted
-    WHERE NOT inner_call
+    SELECT *, row_number() OVER calls_in_order - 1 AS i, max(end_ns) OVER calls_in_order AS reach
+    FROM calls
+    WINDOW calls_in_order AS (PARTITION BY source_id, global_tid ORDER BY start_ns, end_ns ROWS UNBOUNDED PRECEDING)
 ),
--- the tree: node n of level k spans the calls [n * 2^k, (n + 1) * 2^k)
+-- the tree: node n of level k spans the calls [n * 2^k, (n + 1) * 2^k) but those inside others
 nodes AS (
-    SELECT source_id, global_tid, 0 AS k, i AS node, first_ns, last_ns, ops::HUGEINT AS ops
+    SELECT
+        source_id, global_tid, 0 AS k, i AS node,
+        CASE WHEN end_ns >= reach THEN first_ns END AS first_ns,
+        CASE WHEN end_ns >= reach THEN last_ns END AS last_ns,
+        CASE WHEN end_ns >= reach THEN ops END AS ops
     FROM numbered
     UNION ALL
-    SELECT source_id, global_tid, k + 1, node >> 1, min(first_ns), max(last_ns), sum(ops)
+    SELECT source_id, global_tid, k + 1, node >> 1, min(first_ns), max(last_ns), sum(ops)::BIGINT
     FROM nodes
     WHERE k < (SELECT ceil(log2(max(i) + 1)) FROM numbered)
     GROUP BY source_id, global_tid, k, node >> 1
@@ -68,7 +62,7 @@ by_start AS (
     SELECT source_id, global_tid, start_ns, max(i) + 1 AS upto FROM numbered GROUP BY ALL
 ),
 by_end AS (
-    SELECT source_id, global_tid, end_ns, max(i) + 1 AS upto FROM numbered GROUP BY ALL
+    SELECT source_id, global_tid, reach, max(i) + 1 AS upto FROM numbered GROUP BY ALL
 ),
 -- each range holds the calls [lo, hi): those that do not start before it, and end by its end
 runs AS (
@@ -77,7 +71,7 @@ runs AS (
     ASOF LEFT JOIN by_start s
         ON s.source_id = r.source_id AND s.global_tid = r.global_tid AND r.start_ns > s.start_ns
     ASOF LEFT JOIN by_end e
-        ON e.source_id = r.source_id AND e.global_tid = r.global_tid AND r.end_ns >= e.end_ns
+        ON e.source_id = r.source_id AND e.global_tid = r.global_tid AND r.end_ns >= e.reach
 ),
 levels AS (
     SELECT *, unnest(range(0, floor(log2(hi - lo))::BIGINT + 1)) AS k
@@ -99,9 +93,9 @@ held AS (
     JOIN nodes n USING (source_id, global_tid, k, node)
     UNION ALL
     SELECT r.source_id, r.event_id, c.first_ns, c.last_ns, c.ops
-    FROM sorted c
+    FROM numbered c
     JOIN ranges r USING (source_id, global_tid)
-    WHERE c.inner_call AND c.start_ns >= r.start_ns AND c.end_ns <= r.end_ns
+    WHERE c.end_ns < c.reach AND c.start_ns >= r.start_ns AND c.end_ns <= r.end_ns
 ),
 projected AS (
     SELECT source_id, event_id, min(first_ns) AS first_ns, max(last_ns) AS last_ns, sum(ops)::BIGINT AS ops

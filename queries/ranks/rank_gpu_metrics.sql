@@ -18,10 +18,12 @@
 -- needs: sources(rank)
 -- uses: _shared/placed_metrics
 WITH averaged AS (
-    SELECT replica, rank, iteration, metric, kind, reason, family, avg(value) AS value, count(value) AS samples
+    -- a metric's name tells its kind, reason and family
+    SELECT replica, rank, iteration, metric, any_value(kind) AS kind, any_value(reason) AS reason, any_value(family) AS family,
+           avg(value) AS value, count(value) AS samples
     FROM placed_metrics
     WHERE ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
-    GROUP BY ALL
+    GROUP BY replica, rank, iteration, metric
 ), shared AS (
     SELECT *, CASE WHEN kind = 'stall' THEN value / nullif(sum(value) FILTER (WHERE kind = 'stall') OVER (
                   PARTITION BY replica, rank, iteration, family), 0) END AS share
