@@ -56,10 +56,9 @@ def inflated(
         load = surged(case, effect, "load_surge")
         if isinstance(load, Found) and (load.share or 0.0) >= HALF:
             return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
-        # Little 1961: at the same arrivals, as many more run at once as each takes longer.
-        before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
-        longest = up.found.ratio[2]
-        if before * (longest - 1) < HALF * rise:
+        if not up.may_raise(effect):
+            before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
+            longest = up.found.ratio[2]
             return RuledOut(
                 f"iterations at most {with_unit(longest, 'ratio')} as long raise a batch of {before} "
                 f"by {number(before * (longest - 1))}, not by {rise}"
@@ -71,7 +70,10 @@ def inflated(
     ratio, low, high = median_effect(now, calm, "ratio")
     longer = with_unit(ratio, "ratio")
     if not low > 1:
-        return RuledOut(f"{part} took {longer} of its calm time; iterations {with_unit(up.found.ratio[0], 'ratio')}")
+        sure = f"95 % interval {number(low)} to {with_unit(high, 'ratio')}"
+        return RuledOut(
+            f"{part} took {longer} of its calm time ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}"
+        )
     total = up.total_ms[up.found.now]
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])

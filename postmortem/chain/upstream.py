@@ -13,7 +13,7 @@ from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, stretch
 from postmortem.base.window import Window
-from postmortem.chain.grade import ALPHA
+from postmortem.chain.grade import ALPHA, HALF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,6 +71,16 @@ class Upstream:
         return (
             int(self.iterations[self.found.now[later.index]]) if 2 * since < long + self.found.total_calm_ms else None
         )
+
+    def may_raise(self, effect: Link) -> bool:
+        """Whether iterations this much longer may raise the batch by half of what it rose by, and more.
+
+        Little 1961: at the same arrivals, as many more run at once as each takes longer. A batch that filled with those
+        whom a cut had held back does not follow that.
+        """
+        assert self.found is not None  # noqa: S101  asked only of a stretch that was found
+        before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
+        return bool(effect.facts["backlog"] or before * (self.found.ratio[2] - 1) >= HALF * rise)
 
 
 def upstream(case: Case, effect: Link) -> Upstream | None:
@@ -159,8 +169,10 @@ def _upstream(
         calm = int(found.calm[-1]) + 1
         flat = at_one_plan(total, sizes, tactics, calm)
         known = ~np.isnan(flat)
-        comm = None if comm is None else at_one_plan(comm, sizes, tactics, calm)[known]
-        compute = None if compute is None else at_one_plan(compute, sizes, tactics, calm)[known]
+        comm, compute = (
+            None if part is None else np.maximum(0.0, at_one_plan(part, sizes, tactics, calm)[known])
+            for part in (comm, compute)
+        )
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
         named = named[known]
         found = _latest(iterations, total, named, looks)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from builders import Trace, straggler, write_bundle
 
 from postmortem.api import Incident
+from postmortem.chain.kinds.batch_change import _Run
 
 Opener = Callable[..., Incident]
 
@@ -82,3 +84,18 @@ def test_batches_that_take_turns(tmp_path: Path, opened: Opener) -> None:
     assert (chain.links[0].iteration, chain.links[1].iteration) == (70, 90)
     why = {a.kind: a.ruled_out for a in chain.alternatives}
     assert why["step_stretch"] == "batches took turns: one of 24 ran for a single iteration between others"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "since", "cut"),
+    [
+        ([26, 26, 12, 12, 46], 2, True),
+        ([26, 12, 12, 46], 2, True),
+        ([26, 26, 26, 26, 46], 2, False),
+        ([26, 46], 0, False),
+    ],
+)
+def test_whether_a_cut_held_them_back(sizes: list[int], since: int, cut: bool) -> None:
+    """Requests wait from a cut on, or one iteration later; at a limit that stood before, no cut keeps them waiting."""
+    run = _Run(pl.DataFrame({"batch_size": sizes}), "43", len(sizes) - 1)
+    assert run.cut_at(since) is cut

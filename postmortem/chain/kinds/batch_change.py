@@ -85,6 +85,10 @@ class _Run:
         """Index of the run's first iteration."""
         return departure(self.tactics, self.here, self.calm)
 
+    def cut_at(self, at: int) -> bool:
+        """Whether the batch had become smaller when requests began to wait at index ``at``: then, or just before."""
+        return any(self.sizes[i] < self.sizes[i - 1] for i in (at - 1, at) if i > 0)
+
     @property
     def takes_turns(self) -> bool:
         """Whether the calm tactic had run for one iteration alone before, between others."""
@@ -232,7 +236,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "stop": numbers[change.stop],
             "changed": numbers[run.left],
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
-            "backlog": change.stop < change.at,
+            "backlog": change.stop < change.at and run.cut_at(change.stop),
             "ebb": change.ebb,
             "turns": change.at == run.left and run.takes_turns,
         },

@@ -32,7 +32,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return outcome  # what came in had been held back by a cut that the surge had led to
     outcome = surged(case, effect, KIND.name)
     up = upstream(case, effect)
-    if not _brought(outcome) and up is not None and up.significant and up.found is not None:
+    if not _brought(outcome) and up is not None and up.found is not None and up.significant and up.may_raise(effect):
         return RuledOut(
             f"iterations stretched first: {with_unit(up.found.ratio[0], 'ratio')} from iteration {up.window.first}"
         )
