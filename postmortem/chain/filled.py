@@ -58,12 +58,13 @@ class Filled:
 
 
 def filled(case: Case, effect: Link) -> Filled | None:
-    """The fuller batch before a cut; None where it was no fuller than usual, or nothing tells how long it took.
+    """The fuller batch before a cut; None where it was no fuller than usual, or nothing tells how long it took, and
+    where nobody was kept waiting, or isolation changed in the same iteration: that is no answer to long iterations.
 
     ``effect`` is the link of the batch change: the cut, or the rise with which those came in that it had held back.
     """
     facts = effect.facts
-    if facts.get("ebb") or not (facts.get("direction") == "drop" or facts.get("backlog")):
+    if facts.get("ebb") or facts.get("posture") or not (facts.get("direction") == "drop" or facts.get("backlog")):
         return None
     return case.worked_out("filled", lambda: _filled(case, effect), facts["stop"], facts["tactic"])
 

@@ -43,6 +43,8 @@ def inflated(
     """
     if effect.facts.get("ebb"):
         return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
+    if posture := effect.facts.get("posture"):
+        return RuledOut(f"isolation became {posture} in that very iteration, {effect.facts['stop']}")
     if effect.facts.get("turns"):
         return RuledOut(
             f"batches took turns: one of {effect.facts['before']} ran for a single iteration between others"

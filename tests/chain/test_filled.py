@@ -73,6 +73,18 @@ def test_without_more_arrivals_nobody_is_blamed(tmp_path: Path, opened: Opener) 
     assert chain.links[0].kind == "batch_change"
 
 
+def test_isolation_that_changed_in_the_same_iteration(tmp_path: Path, opened: Opener) -> None:
+    """The same surge, and isolation becomes strict in the iteration of the cut: the fuller batch is not what it was for."""
+    traces = cut_after_filling(16)
+    isolation = {"isolation_mode": lambda i: "strict" if i >= CUT else "shared"}
+    traces[1].rank_fields = {rank: dict(isolation) for rank in range(2)}
+    traces[1].request_fields = dict(isolation)
+    chain = asked(tmp_path, opened, traces, 16)
+    assert [link.kind for link in chain.links] == ["isolation_change", "batch_change", "algo_churn", "token_flip"]
+    why = {a.kind: a.ruled_out for a in chain.alternatives}
+    assert why["step_stretch"] == f"isolation became strict in that very iteration, {CUT}"
+
+
 def test_those_who_came_while_it_filled_count(tmp_path: Path, opened: Opener) -> None:
     """It stands at 33 first, nearer to 40 than to 24, and at 40 one iteration later: nine came, then seven."""
     traces = cut_after_filling(16)

@@ -89,6 +89,12 @@ class _Run:
         """Whether the batch had become smaller when requests began to wait at index ``at``: then, or just before."""
         return any(self.sizes[i] < self.sizes[i - 1] for i in (at - 1, at) if i > 0)
 
+    def posture_at(self, at: int) -> str | None:
+        """What isolation became in the iteration at index ``at``; None where it stayed, or is not recorded."""
+        modes = self.known["isolation_mode"]
+        before, now = (modes[at - 1], modes[at]) if at > 0 else (None, None)
+        return None if before is None or before == now else now
+
     @property
     def takes_turns(self) -> bool:
         """Whether the calm tactic had run for one iteration alone before, between others."""
@@ -238,6 +244,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at and run.cut_at(change.stop),
             "ebb": change.ebb,
+            "posture": run.posture_at(change.stop),
             "turns": change.at == run.left and run.takes_turns,
         },
     )
