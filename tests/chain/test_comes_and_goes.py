@@ -88,14 +88,9 @@ def test_batches_that_take_turns(tmp_path: Path, opened: Opener) -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "since", "cut"),
-    [
-        ([26, 26, 12, 12, 46], 2, True),
-        ([26, 12, 12, 46], 2, True),
-        ([26, 26, 26, 26, 46], 2, False),
-        ([26, 46], 0, False),
-    ],
+    [([26, 12, 12, 12], 1, True), ([26, 12, 11, 12], 3, True), ([20, 26, 26, 26], 2, False), ([26, 26], 0, False)],
 )
 def test_whether_a_cut_held_them_back(sizes: list[int], since: int, cut: bool) -> None:
-    """Requests wait from a cut on, or one iteration later; at a limit that stood before, no cut keeps them waiting."""
-    run = _Run(pl.DataFrame({"batch_size": sizes}), "43", len(sizes) - 1)
-    assert run.cut_at(since) is cut
+    """Requests wait after a cut, or some iterations later; at a limit that stood before, no cut keeps them waiting."""
+    run = _Run(pl.DataFrame({"batch_size": [*sizes, 46]}), "43", len(sizes))
+    assert run.cut_before(since, len(sizes)) is cut

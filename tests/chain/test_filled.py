@@ -74,7 +74,7 @@ def test_without_more_arrivals_nobody_is_blamed(tmp_path: Path, opened: Opener) 
 
 
 def test_isolation_that_changed_in_the_same_iteration(tmp_path: Path, opened: Opener) -> None:
-    """The same surge, and isolation becomes strict in the iteration of the cut: the fuller batch is not what it was for."""
+    """The same surge, and isolation becomes strict in the iteration of the cut: it is that."""
     traces = cut_after_filling(16)
     isolation = {"isolation_mode": lambda i: "strict" if i >= CUT else "shared"}
     traces[1].rank_fields = {rank: dict(isolation) for rank in range(2)}

@@ -85,9 +85,9 @@ class _Run:
         """Index of the run's first iteration."""
         return departure(self.tactics, self.here, self.calm)
 
-    def cut_at(self, at: int) -> bool:
-        """Whether the batch had become smaller when requests began to wait at index ``at``: then, or just before."""
-        return any(self.sizes[i] < self.sizes[i - 1] for i in (at - 1, at) if i > 0)
+    def cut_before(self, first: int, stop: int) -> bool:
+        """Whether the batch had been larger before than from index ``first`` to ``stop``, while they waited."""
+        return max(self.sizes[:first], default=0) > max(self.sizes[first:stop], default=0)
 
     def posture_at(self, at: int) -> str | None:
         """What isolation became in the iteration at index ``at``; None where it stayed, or is not recorded."""
@@ -242,7 +242,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "stop": numbers[change.stop],
             "changed": numbers[run.left],
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
-            "backlog": change.stop < change.at and run.cut_at(change.stop),
+            "backlog": change.stop < change.at and run.cut_before(change.stop, change.at),
             "ebb": change.ebb,
             "posture": run.posture_at(change.stop),
             "turns": change.at == run.left and run.takes_turns,

@@ -43,12 +43,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         )
     under = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at]]
     without = [size for size, mode in zip(sizes, modes, strict=True) if mode == modes[at - 1]]
+    if numbers[at] == effect.facts["stop"]:  # the very iteration: what the batch was tells what it would have stayed
+        without = [sizes[at - 1]]
     change = effect.facts["before"] - effect.facts["after"]
     if effect.facts["backlog"]:  # what it kept out came in afterwards
         change = -change
     share = max(0.0, min(1.0, (float(np.median(without)) - float(np.median(under))) / change)) if change else 0.0
-    medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} under {modes[at]}"
-    said = f"the median batch is {medians}: {100 * share:.0f} % of the change"
+    medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} in the median under {modes[at]}"
+    said = f"the batch is {medians}: {100 * share:.0f} % of the change"
     tests = (
         order(numbers[at], effect.facts["stop"]),
         Test(
