@@ -9,8 +9,13 @@ WITH ran AS (
     FROM (SELECT DISTINCT source_id, global_pid, device_id FROM kernels) AS k
     JOIN gpu_devices AS d ON d.source_id = k.source_id AND d.device_id = k.device_id
                              AND (d.pid IS NULL OR d.pid = (k.global_pid >> 24) & 16777215)
-), only_one AS (
-    SELECT source_id FROM gpu_metrics GROUP BY source_id HAVING count(DISTINCT gpu_id) <= 1
+), sampled AS (
+    SELECT DISTINCT source_id, gpu_id FROM gpu_metrics
+), used AS (
+    SELECT source_id, gpu_id
+    FROM sampled AS m
+    WHERE source_id IN (SELECT source_id FROM sampled GROUP BY source_id HAVING count(gpu_id) <= 1)
+       OR EXISTS (FROM ran AS r WHERE r.source_id = m.source_id AND r.gpu_id = m.gpu_id)
 ), timed AS (
     SELECT s.source_id, s.replica, s.rank, m.t_ns, m.t_ns + c.origin_ns + c.offset_ns AS own_ns
     FROM (SELECT DISTINCT source_id, t_ns FROM gpu_metrics) AS m
@@ -33,4 +38,4 @@ WITH ran AS (
 SELECT p.replica, p.rank, p.iteration, p.source_id, m.metric, m.kind, m.reason, m.family, m.value
 FROM placed AS p
 JOIN gpu_metrics AS m USING (source_id, t_ns)
-WHERE m.source_id IN (FROM only_one) OR EXISTS (FROM ran AS r WHERE r.source_id = m.source_id AND r.gpu_id = m.gpu_id)
+JOIN used AS u ON u.source_id = m.source_id AND u.gpu_id IS NOT DISTINCT FROM m.gpu_id
