@@ -134,7 +134,7 @@ def _span(chain: Chain) -> tuple[int | None, int | None]:
 
 
 def clusters(catalogue: Catalogue, chains: Iterable[Chain]) -> Iterator[Cluster]:
-    """Chains whose first links are of one kind and place, joined while their spans overlap."""
+    """Chains whose first links are of one kind and place, joined where their spans overlap or one came again."""
     groups: dict[tuple[Any, ...], list[Chain]] = {}
     for chain in chains:
         top = chain.links[0] if chain.links else None
@@ -151,7 +151,9 @@ def _standing(link: Link) -> str | None:
 
 
 def _joined(group: list[Chain]) -> Iterator[list[Chain]]:
-    """Chains of one cause by overlapping spans; without times, or for a standing change, all together."""
+    """Chains of one cause by overlapping spans, or where the later one's calm iterations are those before the earlier
+    one's stretch: it came and went. Without times, or for a standing change, all together.
+    """
     spans = {chain.req_id: _span(chain) for chain in group}
     timed = [c for c in group if spans[c.req_id][0] is not None]
     if len(timed) < len(group) or (group[0].links and _standing(group[0].links[0]) is not None):
@@ -161,12 +163,18 @@ def _joined(group: list[Chain]) -> Iterator[list[Chain]]:
     until = 0
     for chain in sorted(timed, key=lambda c: spans[c.req_id][0] or 0):
         first, last = spans[chain.req_id]
-        if together and (first or 0) > until:
+        if together and (first or 0) > until and not any(_came_again(earlier, chain) for earlier in together):
             yield together
             together = []
         together.append(chain)
         until = max(until, last or first or 0)
     yield together
+
+
+def _came_again(earlier: Chain, later: Chain) -> bool:
+    """Whether what the later chain held its stretch against ended before the earlier one's stretch did."""
+    calm, window = later.links[0].facts.get("calm"), earlier.links[0].facts.get("window")
+    return calm is not None and window is not None and calm[1] < window[1]
 
 
 def _cluster(catalogue: Catalogue, chains: list[Chain]) -> Cluster:

@@ -42,6 +42,13 @@ def test_the_last_of_three_stalls(tmp_path: Path, opened: Opener) -> None:
     assert late.facts["excess_ms"] == pytest.approx(6.0, abs=0.3)
 
 
+def test_it_is_one_incident(tmp_path: Path, opened: Opener) -> None:
+    """Requests flip in the first and in the last of the cuts: what made them flip is one cause that came again."""
+    incident = opened(write_bundle(tmp_path, *three_stalls(flips={3: 70, 1: 138})))
+    (one,) = incident.scan().incidents
+    assert (one.kind, one.rank, sorted(one.requests)) == ("quant_stall", 1, ["b-1", "b-3"])
+
+
 def test_a_cut_that_no_stall_led_to(tmp_path: Path, opened: Opener) -> None:
     """The same two stalls and cuts, and a third cut after calm iterations: the stalls before are not blamed for it."""
     two = {i for stall in STALLS[:2] for i in stall}
