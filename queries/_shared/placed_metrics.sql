@@ -9,7 +9,7 @@ WITH ran AS (
     FROM (SELECT DISTINCT source_id, global_pid, device_id FROM kernels) AS k
     JOIN gpu_devices AS d ON d.source_id = k.source_id AND d.device_id = k.device_id
                              AND (d.pid IS NULL OR d.pid = (k.global_pid >> 24) & 16777215)
-), sampled AS (
+), sampled AS MATERIALIZED (
     SELECT DISTINCT source_id, gpu_id FROM gpu_metrics
 ), used AS (
     SELECT source_id, gpu_id

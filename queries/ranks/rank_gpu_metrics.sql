@@ -19,7 +19,7 @@
 -- uses: _shared/placed_metrics
 WITH averaged AS (
     -- a metric's name tells its kind, reason and family
-    SELECT replica, rank, iteration, metric, any_value(kind) AS kind, any_value(reason) AS reason, any_value(family) AS family,
+    SELECT replica, rank, iteration, metric, first(kind) AS kind, first(reason) AS reason, first(family) AS family,
            avg(value) AS value, count(value) AS samples
     FROM placed_metrics
     WHERE ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
