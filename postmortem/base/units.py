@@ -50,9 +50,14 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def with_unit(value: float, unit: str) -> str:
-    """A figure and its unit: ``1.9 ms``; a plain ratio is written ``2.0x``."""
+    """A figure and its unit: ``1.9 ms``; a plain ratio is written ``2.0x``, near one with a digit more.
+
+    >>> with_unit(2.04, "ratio"), with_unit(1.04, "ratio")
+    ('2.0x', '1.04x')
+    """
     if unit == "ratio":
-        return f"{value:.1f}x" if abs(value) < 10 else f"{number(value)}x"
+        digits = 2 if 0.95 <= value < 1.05 else 1  # what would read 1.0x
+        return f"{value:.{digits}f}x" if abs(value) < 10 else f"{number(value)}x"
     return f"{number(value)} {unit}".rstrip()
 
 
