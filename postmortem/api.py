@@ -1,4 +1,4 @@
-"""The library's four verbs: ``open_bundle(path)``, then ``.query``, ``.chain``, ``.report``."""
+"""The library: ``open_bundle(path)`` gives an Incident with audit, scan, chain, query, sql, chart and report."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Incident:
         )
 
     def sql(self, text: str) -> pl.DataFrame:
-        """Rows of one's own read-only SQL. Raises QueryError."""
+        """Rows of your own read-only SQL. Raises QueryError."""
         return self.catalogue.sql(text)
 
     def chain(self, req_id: str, vs: str | None = None) -> Chain:
@@ -147,7 +147,7 @@ class Incident:
     def chart(self, name: str = "incident_timeline", req_id: str | None = None) -> alt.TopLevelMixin:
         """A chart of ``charts``, of one request's chain (by default of the first that flipped).
 
-        Raises UnknownRequest; a defect where the name is none of ``charts``.
+        Raises UnknownRequest, UsageError (no chart of that name).
         """
         from postmortem.render.charts import chart_named
         from postmortem.render.frames import gather

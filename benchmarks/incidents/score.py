@@ -23,8 +23,6 @@ from typing import Any
 from benchmarks.incidents.simulate import scenario_of, simulate
 
 ASKED = 4  # requests asked about in one bundle: flips of one cause are no independent cases
-EFFECTS = {"straggler_rank", "collective_inflation", "step_stretch", "batch_change", "precision_change", "algo_churn",
-           "token_flip"}  # fmt: skip
 
 
 def main() -> None:

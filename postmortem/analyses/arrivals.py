@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.permutation import RESAMPLES, p_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 FEWEST = 20  # iterations that a calm rate is learnt from: its error is then below a quarter of the count's deviation
 LONGEST = 1_000  # of more iterations, neighbours are added up: a thousand places tell where a rate changed
-LEVEL = 0.05  # the customary level, for splitting again
 SEED = 20_260_104  # fixed: the same bundle gives the same p
 
 
@@ -37,7 +37,7 @@ def surge(counts: NDArray[np.float64], exposure: NDArray[np.float64] | None = No
     while True:
         looks += 1
         later = _surge(counts[first:], lasted[first:])
-        if later is None or later[1] * looks > LEVEL:
+        if later is None or later[1] * looks > ALPHA:
             return first, p_value
         middle, end = slice(first, first + later[0]), slice(first + later[0], None)
         whole, calm = slice(first, None), slice(0, first)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import LEVEL, RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import block_shuffles, p_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     mx, my, xx, yy, xy = sums
     spread = (xx - mx**2) * (yy - my**2)
     drawn = np.divide(xy - mx * my, np.sqrt(np.maximum(spread, 0)), out=np.zeros(RESAMPLES), where=spread > 1e-15)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return float(low), float(high)
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
-from postmortem.analyses.stats.intervals import LEVEL as CONFIDENCE
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
+from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
 from postmortem.analyses.stretch import at_one_size
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from postmortem.analyses.rank_times import RankTimes
     from postmortem.catalogue.catalogue import Catalogue
 
-LEVEL = 0.05  # the customary level, of p-values corrected for the splits made
 MESSAGES = 2_000  # looked at for a line, drawn at random where there are more: 999 resamples take a tenth of a second
 SEED = 20_260_103  # fixed: the same bundle gives the same interval
 SIZES = 16  # groups that different sizes are put into, equally full, where there are more of them
@@ -160,7 +159,7 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
 def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int, float]]:
     """Binary segmentation: change points that stay significant when corrected for the splits before them."""
     found = change_point(values)
-    if found is None or found.p_value * looks > LEVEL:
+    if found is None or found.p_value * looks > ALPHA:
         return []
     left, right = values[: found.index], values[found.index :]
     here = (first + found.index, min(1.0, found.p_value * looks))

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.analyses.stats.intervals import LEVEL, RESAMPLES, SEED
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED
+from postmortem.analyses.stats.level import CONFIDENCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 PLANS = ("tactic", "precision", "reference_tactic", "reference_precision")
 # How a step ran: as its reference's and all before it, or so after one that did not (its keys and values stay), or not.
 SAME, AFTER, OTHER = "same", "after_other", "other"
-TAIL = (1 - LEVEL) / 2
+TAIL = (1 - CONFIDENCE) / 2
 SEEN, LOWER, UPPER = slice(1), slice(1, 1 + RESAMPLES), slice(1 + RESAMPLES, None)  # what Noise draws, see there
 UNSEEN = -float(np.log(TAIL))  # as many may be to come where none was seen (Hanley and Lippman-Hand 1983, at 97.5 %)
 Z = 1.959964  # the normal distribution's 97.5 %

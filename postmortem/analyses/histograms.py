@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import LEVEL, RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import every_turn
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def shift(counts: Array, pressured: NDArray[np.bool_]) -> Shift | None:
     rng = np.random.default_rng(SEED)
     calm, now = (_resampled(counts[of], rng) for of in (~pressured, pressured))
     drawn = _terms(calm, now).sum(axis=0)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) - 2 * (drawn.mean() - observed)
     low, high = (float(np.clip(end, 0, 1)) ** 0.5 for end in (min(low, observed), max(high, observed)))
     return Shift(observed**0.5, low, high, _p_value(turned))

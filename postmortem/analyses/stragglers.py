@@ -11,13 +11,12 @@ from postmortem.analyses.counterfactual import without_excess
 from postmortem.analyses.lateness import lead_of_others
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import block_length, share_of
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.permutation import RESAMPLES, SEED, p_of
 from postmortem.analyses.stretch import stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-LEVEL = 0.05  # the customary level, of p-values corrected for the number of ranks
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Straggler:
     @property
     def slows_all(self) -> bool:
         """It arrives last beyond chance, and more of the excess is surely its own than all others' together."""
-        return self.unusual and self.p_value <= LEVEL and self.low > 1 / 2
+        return self.unusual and self.p_value <= ALPHA and self.low > 1 / 2
 
 
 def beyond_peers(compute_ms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,16 +61,16 @@ def apart(compute_ms: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     """
     beyond = beyond_peers(compute_ms)
     change = change_point(beyond)
-    if change is None or change.p_value > LEVEL:
+    if change is None or change.p_value > ALPHA:
         return None
     if not change.rises:  # early in a recording, the end of it may be the clearest change
         found = stretch(beyond[: change.index])
-        return None if found is None or 2 * found.change.p_value > LEVEL else (found.calm, found.now)
+        return None if found is None or 2 * found.change.p_value > ALPHA else (found.calm, found.now)
     found = stretch(beyond)
-    if found is None or found.change.p_value > LEVEL:
+    if found is None or found.change.p_value > ALPHA:
         return None
     end = change_point(beyond[found.now])
-    if end is None or end.rises or 2 * end.p_value > LEVEL:  # corrected for the split before it
+    if end is None or end.rises or 2 * end.p_value > ALPHA:  # corrected for the split before it
         return found.calm, found.now
     return found.calm, found.now[: end.index]
 

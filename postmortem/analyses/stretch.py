@@ -9,12 +9,12 @@ import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST, ChangePoint, change_point
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEVEL = 0.05  # the customary level, for splitting again
 # Of either level the nearest this many are compared: the median of a thousand is known to 4 % of one
 # iteration's deviation (1.25 / sqrt(1000)), and an older baseline is a worse one.
 NEAREST = 1_000
@@ -47,7 +47,7 @@ def stretch(total_ms: NDArray[np.float64], looks: int = 1) -> Stretch | None:
     while True:
         looks += 1
         later = change_point(total_ms[index:])
-        if later is None or not later.rises or later.p_value * looks > LEVEL:
+        if later is None or not later.rises or later.p_value * looks > ALPHA:
             break
         whole, end = median(total_ms[index:]), median(total_ms[index + later.index :])
         if end - median(total_ms[index : index + later.index]) <= whole - median(total_ms[:index]):

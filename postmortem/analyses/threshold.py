@@ -9,7 +9,8 @@ import numpy as np
 
 from postmortem.analyses.association import AT_ONCE, mid_ranks
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import LEVEL, RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import every_turn
 
 if TYPE_CHECKING:
@@ -90,5 +91,5 @@ def _interval(values: NDArray[np.float64], place: NDArray[np.int64], chosen: NDA
         first, last, _ = _cut(counts[counts.any(axis=-1).all(axis=-1)])
         lows.append(values[first - 1])
         highs.append(values[last])
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     return float(np.quantile(np.concatenate(lows), tail)), float(np.quantile(np.concatenate(highs), 1 - tail))

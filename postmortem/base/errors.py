@@ -1,14 +1,14 @@
 """Every error that a user can meet, as one tree.
 
     PostmortemError
-    ├── UsageError                exit 2: the words of the command are off
+    ├── UsageError                exit 2: the command line is wrong
     ├── BundleError               exit 1: the bundle gives no answer
     │   ├── BundleUnreadable      missing, empty, no permission, broken archive
     │   ├── NothingRecognised     no reader knows any of its files
     │   ├── SourceUnreadable      one file of the bundle; noted, the others go on
     │   └── UnknownRequest        the request is not in the bundle
     ├── StoreError                exit 1: the store cannot be written or read
-    ├── QueryError                exit 1: a query's header, parameters or SQL are off
+    ├── QueryError                exit 1: a query's header, parameters or SQL are invalid
     │   └── NotInBundle           the query needs a record that nobody took
     └── OutputError               exit 1: the output cannot be written, or exists already
 
@@ -33,7 +33,7 @@ class PostmortemError(Exception):
 
 
 class UsageError(PostmortemError):
-    """The words of the command are off."""
+    """The command line is wrong."""
 
     slug = "usage"
     exit_code = 2
@@ -76,7 +76,7 @@ class StoreError(PostmortemError):
 
 
 class QueryError(PostmortemError):
-    """A query's header, parameters or SQL are off."""
+    """A query's header, parameters or SQL are invalid."""
 
     slug = "query"
 

@@ -1,4 +1,4 @@
-"""Windows: stretches of an engine's iterations, and of time."""
+"""Windows: stretches of an engine's iterations."""
 
 from __future__ import annotations
 
@@ -17,15 +17,3 @@ class Window:
 
     def __contains__(self, iteration: int) -> bool:
         return self.first <= iteration < self.stop
-
-
-@dataclass(frozen=True)
-class TimeWindow:
-    """UTC epoch ns from ``start_ns`` up to, and without, ``end_ns``."""
-
-    start_ns: int
-    end_ns: int
-
-    def overlaps(self, other: TimeWindow) -> bool:
-        """Whether the two share any time."""
-        return self.start_ns < other.end_ns and other.start_ns < self.end_ns

@@ -66,7 +66,7 @@ class Catalogue:
     def describe(self, name: str) -> Query:
         """A query's header. Raises QueryError where there is none of that name."""
         if name not in _paths():
-            raise QueryError(name, "is no query", "postmortem query BUNDLE lists them")
+            raise QueryError(name, "is not a query", "postmortem query BUNDLE lists them")
         return _query(name)
 
     def sql_text(self, name: str) -> str:
@@ -157,7 +157,7 @@ class Catalogue:
         try:
             relation = self._con.sql(text)
             if relation is None:
-                raise QueryError("--sql", "gives no rows", "it wants a SELECT")
+                raise QueryError("--sql", "gives no rows", "write a SELECT")
             frame = pl.from_arrow(relation.to_arrow_table())  # any type may come: pyarrow knows them all
         except duckdb.Error as e:
             raise QueryError("--sql", str(e).splitlines()[0]) from e

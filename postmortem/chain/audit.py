@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from postmortem.base.units import count
 from postmortem.chain.contract import CONTRACT
 
 if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
 
 SCHEMA = "postmortem.audit/1"
+NAMED = 3  # fields that the one line names; the table below it has all
 LOST = {"data_loss", "error"}  # severities of notes that mean that something is gone
 
 
@@ -61,7 +63,12 @@ def audit(catalogue: Catalogue, bundle: str) -> Audit:
     contract = _findings(catalogue)
     losses = [n for n in catalogue.rows("notes") if n["severity"] in LOST]
     losses += [
-        {"path": s["path"], "severity": "data_loss", "code": "rejected", "message": f"{s['rejected']} records rejected"}
+        {
+            "path": s["path"],
+            "severity": "data_loss",
+            "code": "rejected",
+            "message": f"{count(s['rejected'], 'record')} rejected",
+        }
         for s in catalogue.rows("sources")
         if s.get("rejected")
     ]
@@ -102,8 +109,10 @@ def _answer(requests: list[dict[str, Any]], counted: Counter[str]) -> str:
         return f"Yes: for all {of} requests, input and plan are recorded at every step."
     lacking = Counter(field.split(" (")[0] for r in requests if r["proof"] != "recorded" for field in r["lacks"])
     gaps = sum(1 for r in requests if r["gaps"])
-    why = [f"{field} in {n}" for field, n in lacking.most_common(3)]
+    why = [f"{field} ({n:,})" for field, n in lacking.most_common(NAMED)]
+    if len(lacking) > NAMED:
+        why.append(f"{len(lacking) - NAMED} more")
     if gaps:
-        why.append(f"steps in {gaps}")
-    head = "No" if not proven else f"For {proven} of {of} requests"
-    return f"{head}: missing are {', '.join(why)}." if why else f"{head}."
+        why.append(f"steps ({gaps:,})")
+    head = f"For {proven:,} of {of:,} requests; the others lack" if proven else "No: requests lack"
+    return f"{head} {', '.join(why)}."

@@ -1,6 +1,7 @@
 """The execution contract: what must be recorded of a request, what is lost without it, and how to record it.
 
-After the article's minimal x and s records. The settings are those that stock servers and profilers have;
+After the minimal x and s records of the article that ARCHITECTURE.md names. The settings are those that stock servers
+and profilers have;
 where none has it, the recorder's field is named.
 """
 

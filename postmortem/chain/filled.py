@@ -12,11 +12,12 @@ import polars as pl
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stats.permutation import p_of
 from postmortem.analyses.stretch import ms_a_sequence
 from postmortem.base.units import with_unit
-from postmortem.chain.grade import ALPHA, HALF
+from postmortem.chain.grade import HALF
 from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
 
 if TYPE_CHECKING:

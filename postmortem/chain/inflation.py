@@ -8,9 +8,10 @@ import numpy as np
 
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import number, with_unit
 from postmortem.chain.filled import filled
-from postmortem.chain.grade import ALPHA, HALF, grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
 from postmortem.chain.model import Link
 from postmortem.chain.surged import surged
@@ -72,7 +73,7 @@ def inflated(
     ratio, low, high = median_effect(now, calm, "ratio")
     longer = with_unit(ratio, "ratio")
     if not low > 1:
-        sure = f"95 % interval {number(low)} to {with_unit(high, 'ratio')}"
+        sure = f"95 % interval {with_unit(low, 'ratio')} to {with_unit(high, 'ratio')}"
         return RuledOut(
             f"{part} took {longer} of its calm time ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}"
         )

@@ -15,7 +15,7 @@ _OTHER = {"effective_text_sha256": "another effective text", "decode_key": "othe
 def without_links(req_id: str, reference: str | None) -> str:
     """Where there is nothing to walk back from."""
     if reference is None:
-        return f"Nothing in the bundle shows what {req_id} should have answered."
+        return f"The bundle holds no reference answer for {req_id}."
     return f"{req_id} gave the same tokens as {reference}, as far as both are recorded."
 
 
@@ -28,7 +28,7 @@ def narrate(case: Case, verdict: Verdict, links: list[Link]) -> str:
         if case.input.same_prompt is False:
             saw += ", to another raw prompt"
         told = "" if links and "what" in links[0].facts else f": {saw}"  # a drift's own summary says it
-        return f"{case.req_id} was not given what {case.reference} was{told}. {text}"
+        return f"{case.req_id} did not get the same input as {case.reference}{told}. {text}"
     if verdict is Verdict.UNEXPLAINED:
         return f"{text} What led to it, the bundle does not show."
     if verdict is Verdict.PARTIAL:

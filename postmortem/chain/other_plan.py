@@ -66,10 +66,12 @@ def found(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs:
         said = f"of {c + d} replays that kept the reference's {noun} to the end, {d} kept its tokens"
         rarer = c / (c + d) < (a / (a + b) if a + b else 1)
         tests += (Test("counterfactual", kept >= HALF and rarer, said, kept, "share"),)
-    percent = f"{100 * share:.0f} % of iterations left" if isinstance(share, float) else "steps left"
+    since, until = first["iteration"], last["iteration"]
+    around = f"iterations {since} to {until}" if since != until else f"iteration {until}"
+    left = f"{100 * share:.0f} % of {around}" if isinstance(share, float) else "its steps"
     link = Link(
         kind=kind,
-        summary=f"{percent} {noun} {usual}; step {last['step']} ran {ran}",
+        summary=f"{left} ran another {noun} than {usual}; step {last['step']} ran {ran}",
         grade=grade(tests),
         replica=case.replica,
         start_ns=first["ts_ns"],

@@ -11,9 +11,10 @@ import polars as pl
 from postmortem.analyses.arrivals import rate_difference, surge
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.base.units import NS_PER_S, number, with_unit
-from postmortem.chain.grade import ALPHA, HALF, grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import number, with_unit
-from postmortem.chain.grade import ALPHA, HALF
+from postmortem.chain.grade import HALF
 from postmortem.chain.model import Test
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, stretch
 from postmortem.base.window import Window
-from postmortem.chain.grade import ALPHA, HALF
+from postmortem.chain.grade import HALF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -72,5 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         said = str(e).strip().splitlines()
         where = f"{type(e).__name__}: {said[0]}" if said else type(e).__name__
-        stderr.error(f"a defect of postmortem itself: {where}; POSTMORTEM_DEBUG=1 shows where, please report it")
+        help_us = "set POSTMORTEM_DEBUG=1 for a traceback, and please report it"
+        stderr.error(f"internal error in postmortem: {where}; {help_us}")
         return Exit.NO_ANSWER

@@ -38,7 +38,7 @@ def _plain(text: str) -> str:
 
 
 class Progress:
-    """Rows and bytes read, redrawn in place; only on a terminal, only after a second."""
+    """How far it is, redrawn in place; only on a terminal, only after a second."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -47,11 +47,15 @@ class Progress:
 
     def __call__(self, name: str, rows: int, size: int) -> None:
         """Draw: the source, rows so far, its bytes."""
+        self.draw(f"{_plain(name)[-40:]}  {rows:,} rows  {bytes_text(size)}")
+
+    def draw(self, text: str) -> None:
+        """Put ``text`` in the line's place, where it is time."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self.started < QUIET_S or now - self.drawn < EVERY_S:
             return
         self.drawn, self.shown = now, True
-        print(f"\r\x1b[K{_plain(name)[-40:]}  {rows:,} rows  {bytes_text(size)}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     def done(self) -> None:
         """Wipe the line."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
+from typing import Any
 
 from postmortem.base.errors import OutputError
+from postmortem.base.whole import write_whole
 
 
 def write(data: bytes, path: str | None = None) -> None:
@@ -19,15 +20,16 @@ def write(data: bytes, path: str | None = None) -> None:
         return
     target = Path(path)
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as f:
-            f.write(data)
-        part = Path(f.name)
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(target)
+        write_whole(target, data)
     except OSError as e:
         raise OutputError(str(target), e.strerror or str(e), "choose another place with -o") from e
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write one JSON document, indented."""
+    import msgspec
+
+    write(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
 
 
 def width() -> int:

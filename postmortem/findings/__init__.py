@@ -44,7 +44,7 @@ def describe(name: str) -> Header:
 
     near = get_close_matches(name, list(known), n=3)
     raise QueryError(
-        name, "is no query", f"did you mean {' or '.join(near)}" if near else "postmortem query BUNDLE lists them"
+        name, "is not a query", f"did you mean {' or '.join(near)}?" if near else "postmortem query BUNDLE lists them"
     )
 
 

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING
 
 from postmortem.analyses.rank_times import rank_times, replicas
 from postmortem.analyses.stats.correction import holm
-from postmortem.analyses.stragglers import LEVEL, apart, stragglers
+from postmortem.analyses.stats.level import ALPHA
+from postmortem.analyses.stragglers import apart, stragglers
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def find(catalogue: Catalogue) -> list[Row]:
     """Candidates of every replica, then the correction over all of them."""
     found = [row for replica in replicas(catalogue) for row in _late(catalogue, replica)]
     corrected = holm([row["p_value"] for row in found])
-    return [{**row, "p_value": p} for row, p in zip(found, corrected, strict=True) if p <= LEVEL]
+    return [{**row, "p_value": p} for row, p in zip(found, corrected, strict=True) if p <= ALPHA]
 
 
 def _late(catalogue: Catalogue, replica: str | None) -> Iterator[Row]:

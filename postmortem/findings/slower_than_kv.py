@@ -36,7 +36,8 @@ import numpy as np
 from postmortem.analyses.association import correlation
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.intervals import median_effect
-from postmortem.analyses.stretch import LEVEL, at_one_size, stretch
+from postmortem.analyses.stats.level import ALPHA
+from postmortem.analyses.stretch import at_one_size, stretch
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _row(replica: str, steps: pl.DataFrame) -> Row:
     }
     flat = _beyond_bytes(measured, floor)
     rise = stretch(flat)
-    if rise is not None and rise.change.p_value <= LEVEL:
+    if rise is not None and rise.change.p_value <= ALPHA:
         more, low, high = median_effect(flat[rise.now], flat[rise.calm], "difference")
         row |= {
             "first_iteration": int(steps["iteration"].to_numpy()[rise.now[0]]),

@@ -46,6 +46,7 @@ import polars as pl
 from postmortem.analyses.histograms import ROUNDING, entropy, shift, split
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.correction import holm
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -57,9 +58,6 @@ if TYPE_CHECKING:
     from postmortem.catalogue.finding import Row
 
 OF_WHOLE = ("divergence", "comparable", "by_shape", "same_shape", "same_shape_p_value")
-LEVEL = (
-    0.05  # of the sentences: what chance alone would show in more than one of twenty is said to be no more than that
-)
 
 
 def find(catalogue: Catalogue, **params: Any) -> list[Row]:
@@ -149,7 +147,7 @@ def _says(row: Row) -> str:
 def _chance(p_value: float | None) -> str:
     if p_value is None:
         return "which no turn could tell from chance"
-    return f"p {p_value:.2g}" + (": no more than chance alone may show" if p_value > LEVEL else "")
+    return f"p {p_value:.2g}" + (": no more than chance alone may show" if p_value > ALPHA else "")
 
 
 FINDING = Finding(__name__, find)

@@ -49,7 +49,7 @@ def unpack(path: Path, into: Path) -> list[tuple[str, str]]:
     except (*broken, lzma.LZMAError, NotImplementedError) as e:
         raise BundleUnreadable(
             str(path),
-            f"is no folder and no readable archive ({e})",
+            f"is neither a folder nor a readable archive ({e})",
             "a bundle is a folder, .zip, .tar, .tar.gz or .tar.zst",
         ) from e
     except OSError as e:

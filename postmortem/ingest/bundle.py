@@ -166,7 +166,7 @@ def read_settings(path: Path, name: str) -> Settings:
             raise BundleUnreadable(name, "is larger than 1 MiB", "a bundle.toml is a few lines")
         data = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OverflowError) as e:
-        raise BundleUnreadable(name, f"is no TOML: {e}", "mend that line") from e
+        raise BundleUnreadable(name, f"is not valid TOML: {e}", "correct that line") from e
     except OSError as e:
         raise BundleUnreadable(name, e.strerror or str(e)) from e
     values: dict[str, Any] = {}
@@ -249,7 +249,7 @@ def _sources(name: str, entries: Any) -> dict[str, SourceSettings]:
         )
         if not good:
             raise BundleUnreadable(
-                name, f"a [[source]] is off: {entry}", "it wants path, replica, rank, clock_offset_ns"
+                name, f"a [[source]] is invalid: {entry}", "it wants path, replica, rank, clock_offset_ns"
             )
         place = (folder / path).as_posix()
         if place in found:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import BundleUnreadable, StoreError
+from postmortem.base.whole import write_whole
 from postmortem.ingest.files import walk
 from postmortem.store.schema import SCHEMA_VERSION
 from postmortem.store.store import sweep
@@ -107,8 +107,6 @@ def _write(path: Path, entry: dict[str, Any]) -> None:
     """Whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False, encoding="utf-8") as f:
-            json.dump(entry, f)
-        Path(f.name).replace(path)
+        write_whole(path, json.dumps(entry).encode())
     except OSError as e:
         raise StoreError(str(path), e.strerror or str(e), "set XDG_CACHE_HOME to a place that can be written") from e

@@ -16,6 +16,7 @@ import pyarrow as pa
 import zstandard
 
 from postmortem.base.errors import NothingRecognised, SourceUnreadable
+from postmortem.base.units import count
 from postmortem.ingest.bundle import I64, Bundle, SourceSettings, head_of, open_files
 from postmortem.ingest.files import BundleFile
 from postmortem.ingest.groups import RowGroups
@@ -75,7 +76,7 @@ def ingest(
             reasons = [f"{s.file.name}: {s.error}" for s in loaded if s.error]
             raise NothingRecognised(
                 bundle.shown,
-                "; ".join(reasons[:3]) if reasons else f"none of its {len(loaded)} files is a known trace",
+                "; ".join(reasons[:3]) if reasons else f"it holds {count(len(loaded), 'file')}, and no known trace",
                 "bring s records, Nsight Systems SQLite exports or NCCL logs",
             )
         _write_settings(writer, bundle)

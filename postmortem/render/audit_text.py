@@ -26,7 +26,7 @@ def audit_text(audit: Audit, width: int = 80, colour: bool = False) -> str:
         for d in audit.declared
         if d["agrees"] is False
     ]
-    parts.append(_listed("Declared, and not what ran", differs, look))
+    parts.append(_listed("Declared, but something else ran", differs, look))
     losses = [f"{loss['path'] or 'bundle'}: {loss['message']}" for loss in audit.losses]
     parts.append(_listed("Lost", losses, look))
     return "\n".join(part for part in parts if part)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
-import tempfile
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
@@ -18,6 +16,7 @@ from markupsafe import Markup
 
 from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import OutputError
+from postmortem.base.whole import write_whole
 from postmortem.render import theme
 from postmortem.render.section import ReportContext, environment
 from postmortem.render.sections import sections
@@ -57,27 +56,10 @@ def write_report(context: ReportContext, path: Path, *, force: bool = False) -> 
         raise OutputError(str(path), "exists already", "give --force to overwrite it")
     page = report_html(context).encode("utf-8", "backslashreplace")
     try:
-        _whole(path, page)
+        write_whole(path, page)
     except OSError as e:
         raise OutputError(str(path), e.strerror or str(e), "choose another place with -o") from e
     return path
-
-
-def _whole(path: Path, content: bytes) -> None:
-    """A file that is there whole or not at all."""
-    part: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
-            part = Path(out.name)
-            out.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    except OSError:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise
 
 
 def _hash(text: str) -> str:
@@ -101,7 +83,7 @@ def _library() -> str:
     library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     with contextlib.suppress(OSError):  # where nothing can be kept, it is put together each time
         kept.parent.mkdir(parents=True, exist_ok=True)
-        _whole(kept, library.encode())
+        write_whole(kept, library.encode())
     return library
 
 

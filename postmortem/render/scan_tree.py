@@ -67,8 +67,8 @@ def _ranks(scan: Scan, look: Look) -> str:
     """Who was late and when transfers were slow, with the iterations that it holds for."""
     lines = [
         f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
-        f"{r['first_iteration']} on, {number(r['excess_ms'])} ms later than its peers in the middle one "
-        f"(p {number(r['p_value'])}); had it kept their pace: {number(r['saved_ms'])} ms less an iteration, "
+        f"{r['first_iteration']} on, by a median of {number(r['excess_ms'])} ms "
+        f"(p = {number(r['p_value'])}); at its peers' pace iterations would be {number(r['saved_ms'])} ms shorter: "
         f"{number(100 * r['share'])} % of the waiting ({number(100 * r['share_low'])} to "
         f"{number(100 * r['share_high'])} %)"
         for r in scan.stragglers

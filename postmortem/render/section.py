@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from postmortem.base.errors import PostmortemError
-from postmortem.base.units import bytes_text, clock_text, date_text, number
+from postmortem.base.units import bytes_text, clock_text, count, date_text, number
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain, Evidence, Link
 from postmortem.findings import ask
@@ -177,7 +177,13 @@ def environment() -> Environment:
         test_figure=words.test_figure,
     )
     made.filters.update(
-        kind=words.plain_kind, bytes=bytes_text, clock=clock_text, date=date_text, number=number, nobreak=_nobreak
+        kind=words.plain_kind,
+        bytes=bytes_text,
+        clock=clock_text,
+        count=count,
+        date=date_text,
+        number=number,
+        nobreak=_nobreak,
     )
     return made
 

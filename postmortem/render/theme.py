@@ -47,14 +47,6 @@ GRADE_COLOURS: dict[Grade, str] = {
     Grade.MISSING: "#9b4f7e",
 }
 
-#: Vega's names of the grades' shapes, beside the words' own in ``words.GRADE_MARKS``.
-GRADE_SHAPES: dict[Grade, str] = {
-    Grade.PROVEN: "circle",
-    Grade.SUPPORTED: "square",
-    Grade.CIRCUMSTANTIAL: "diamond",
-    Grade.MISSING: "triangle-up",
-}
-
 #: How much is left of what is no part of the request's own path.
 DIMMED = 0.4
 #: The request under review, what went wrong, and all else.
@@ -65,7 +57,7 @@ CALM = "#3b7a57"
 #: Tactics, in the order of their share; more than these are drawn as ``OTHER``.
 TACTIC_COLOURS: tuple[str, ...] = ("#0073b3", "#e59e00", "#009e73", "#cc79a7", "#f0e442", "#57b5ea")
 
-#: Regimes, from calm to worst, in the article's words.
+#: Regimes, from calm to worst, as docs/reading-a-regime.md names them.
 REGIME_COLOURS: dict[str, str] = {
     "normal": "#dfe5ec",
     "queue_degraded": "#56b4e9",

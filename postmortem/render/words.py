@@ -19,23 +19,23 @@ GRADE_MARKS: dict[Grade, str] = {
 }
 
 GRADE_SAYS: dict[Grade, str] = {
-    Grade.PROVEN: "ids join, order and size hold, and without the cause most of the effect goes",
+    Grade.PROVEN: "ids join, order and size hold; without the cause most of the effect goes, where that can be told",
     Grade.SUPPORTED: "order, size and specificity hold",
     Grade.CIRCUMSTANTIAL: "order alone",
-    Grade.MISSING: "the record that would decide is not in the bundle",
+    Grade.MISSING: "not even the order of cause and effect is shown",
 }
 
 VERDICT_SAYS: dict[Verdict, str] = {
     Verdict.EXPLAINED: "a root cause is found and every link holds",
-    Verdict.PARTIAL: "some link is circumstantial or its record is missing",
+    Verdict.PARTIAL: "the chain ends before a root cause, or a link of it is weak",
     Verdict.UNEXPLAINED: "the answers differ, and no cause that the bundle can show accounts for it",
     Verdict.DIFFERENT_INPUT: "the model saw another input or another decode configuration",
     Verdict.NO_DIVERGENCE: "the tokens are the same as the reference's",
-    Verdict.NO_REFERENCE: "no twin request in the bundle to compare with",
+    Verdict.NO_REFERENCE: "no calmer twin of this request in the bundle to compare with",
 }
 
 TEST_QUESTIONS: dict[str, str] = {
-    "order": "did the cause start first, beyond the clocks' uncertainty?",
+    "order": "does the cause begin no later than its effect?",
     "size": "is it large against the calm baseline?",
     "specificity": "how often would this stand together by chance?",
     "mechanism": "do ids join the two, rather than times alone?",
@@ -149,9 +149,8 @@ def evidence_text(evidence: Evidence) -> str:
 def flip_text(flip: Flip, reference: str | None) -> str:
     """The flip in one sentence."""
     seen = "flipped" if flip.exact else "first seen to differ"
-    text = f"{seen} at step {flip.step}: token {flip.token_id} instead of {flip.reference_token_id}"
-    if reference is not None:
-        text += f" of {reference}"
+    text = f"{seen} at step {flip.step}: token {flip.token_id}"
+    text += f" where {reference or 'its reference'} has {flip.reference_token_id}"
     if flip.margin is not None:
         text += f", margin {number(flip.margin)}"
     return text

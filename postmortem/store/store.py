@@ -223,7 +223,7 @@ def _part(path: Path) -> Path:
             with path.open("rb") as f:
                 at, text = DUCKDB_MAGIC
                 if f.read(at + len(text))[at:] != text:
-                    raise StoreError(str(path), "exists and is no store", "choose another place with --store FILE")
+                    raise StoreError(str(path), "exists and is not a store", "choose another place with --store FILE")
         sweep(path.parent, f".{glob.escape(path.name)}.*.part")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)

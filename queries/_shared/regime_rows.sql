@@ -1,19 +1,13 @@
--- uses: _shared/rank_states
+-- uses: _shared/rank_states, _shared/regime_limits
 -- The regime of every s record of a request (level 'step', the engine's view), of every rank and iteration
 -- (level 'rank'; rank NULL: the engine's own view, where no rank made records), and, beside ranks, of the engine
--- (level 'engine'), by the article's extended function in its order of tests; plain_regime is by its first function,
--- which knows neither pins nor the pool. Limits are the article's (5 % of the pool, 1024 MiB, 50 ms) unless
--- bundle.toml sets [regimes] memory_evaporation_share, memory_pressured_mb or queue_degraded_ms. regime is NULL
+-- (level 'engine'), by the regime function of docs/reading-a-regime.md in its order of tests; plain_regime is by the
+-- plain function there, which knows neither pins nor the pool. Limits stand in regime_limits. regime is NULL
 -- where nothing that decides it was recorded; severity counts the tests from the last: 0 is normal. A rank that did
 -- not record isolation or queue itself has the engine's, which are the scheduler's and so every rank's; the engine's
 -- memory and paging count beside ranks only in iterations in which no rank recorded its own.
 CREATE VIEW regime_rows AS
-WITH limits AS (
-    SELECT coalesce(max(TRY_CAST(value AS DOUBLE)) FILTER (WHERE key = 'regimes.memory_evaporation_share'), 0.05) AS share,
-           coalesce(max(TRY_CAST(value AS DOUBLE)) FILTER (WHERE key = 'regimes.memory_pressured_mb'), 1024) AS free_mb,
-           coalesce(max(TRY_CAST(value AS DOUBLE)) FILTER (WHERE key = 'regimes.queue_degraded_ms'), 50) AS queue_ms
-    FROM bundle
-), engine AS (
+WITH engine AS (
     SELECT replica, iteration, min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(isolation_mode) AS isolation_mode,
            bool_or(paging_on) AS paging_on, max(queue_p95_ms) AS queue_p95_ms, min(vram_free_mb) AS vram_free_mb,
            max(kv_pool_total_mb) AS kv_pool_total_mb, max(isr_pinned_mb) AS isr_pinned_mb,
@@ -89,4 +83,4 @@ SELECT w.level, w.replica, w.rank, w.iteration, w.req_id, w.step, w.ts_ns, w.gpu
                || format(': under {:g}', l.free_mb)
            WHEN 'queue_degraded' THEN format('queue p95 {:.1f} ms: over {:g}', w.queue_p95_ms, l.queue_ms)
        END AS reason
-FROM weighed AS w, limits AS l
+FROM weighed AS w, regime_limits AS l

@@ -29,11 +29,8 @@
 -- column: recompute_rate DOUBLE tokens/iteration — in the window
 -- column: recompute_rate_outside DOUBLE tokens/iteration — outside
 -- needs: s_records(replica, iteration, isr_pinned_mb, ckpt_pinned_mb)
--- uses: _shared/pin_windows, _shared/pinned_states
-WITH limits AS (
-    SELECT coalesce(max(TRY_CAST(value AS DOUBLE)) FILTER (WHERE key = 'regimes.memory_evaporation_share'), 0.05) AS share
-    FROM bundle
-), inside AS (
+-- uses: _shared/pin_windows, _shared/pinned_states, _shared/regime_limits
+WITH inside AS (
     SELECT p.*, w.isr_mb, w.ckpt_mb, coalesce(nullif(p.isr_pinned_mb, 0), w.isr_mb) AS isr,
            coalesce(nullif(p.ckpt_pinned_mb, 0), w.ckpt_mb) AS ckpt
     FROM pinned_states AS p
@@ -51,7 +48,7 @@ WITH limits AS (
            CASE WHEN count(free_pct) > 0 THEN count(*) FILTER (WHERE apart_pct < 100 * l.share) END AS below_apart,
            CAST(sum(kv_evicted_blocks) AS BIGINT) AS evicted_blocks, CAST(sum(recompute_tokens) AS BIGINT) AS recompute_tokens,
            avg(kv_evicted_blocks) AS evicted_rate, avg(recompute_tokens) AS recompute_rate
-    FROM weighed, limits AS l
+    FROM weighed, regime_limits AS l
     GROUP BY replica, rank, window_ns
 ), outside AS (
     SELECT replica, rank, avg(kv_evicted_blocks) AS evicted_rate, avg(recompute_tokens) AS recompute_rate

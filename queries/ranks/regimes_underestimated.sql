@@ -1,5 +1,5 @@
 -- Where a regime function that knows neither pins nor the pool underestimates the pressure.
--- One row an unbroken stretch of iterations of a rank in which the article's first function (free memory, paging,
+-- One row an unbroken stretch of iterations of a rank in which the plain regime function (free memory, paging,
 -- isolation, queue) and its extended one disagree in one way: pressure that a monitor with the first would not have
 -- shown. rank NULL is the engine's own view, where no rank made records. It can't tell pins that nobody recorded.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all

@@ -8,7 +8,7 @@ same arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,6 @@ EPSILON = np.float32(1e-5)  # keeps the norm of an all-zero row finite
 HIDDEN_GAIN = 1.5  # attention scores wide enough that the context matters to the next token
 
 Step = Generator[Array, Array, Array]
-Multiply = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from postmortem.render.audit_text import audit_text
 from postmortem.store.schema import tables
 
 Opener = Callable[..., Incident]
-PLAN = {"token_id", "iteration", "algo_id", "precision_path"}
 ORDER = ["absent", "partly", "recorded"]
 
 
@@ -32,7 +31,7 @@ def test_what_is_missing_is_named(tmp_path: Path, opened: Opener) -> None:
     """Without a precision path no plan is proven; the part is absent, and the field that records it is named."""
     found = opened(write_bundle(tmp_path, *straggler())).audit()
     assert (found.proven, found.partly, found.absent) == (0, 12, 0)
-    assert found.answer == "No: missing are precision_path in 12."
+    assert found.answer == "No: requests lack precision_path (12)."
     (part,) = [f for f in found.contract if f.part == "precision path"]
     assert (part.status, part.recorded, part.records) == ("absent", 0, 1440)  # 2 replicas, 6 requests, 120 steps
     assert "precision_path" in part.how
@@ -72,9 +71,9 @@ def test_losses_and_json(tmp_path: Path, opened: Opener) -> None:
     with (bundle / "b.jsonl").open("a") as file:
         file.write('{"record": "s", "req_id": "b-1", "step": "three"}\n')
     found = opened(bundle).audit()
-    assert [(loss["path"], loss["message"]) for loss in found.losses] == [("b.jsonl", "1 records rejected")]
+    assert [(loss["path"], loss["message"]) for loss in found.losses] == [("b.jsonl", "1 record rejected")]
     assert json.loads(msgspec.json.encode(found.to_dict()))["schema"] == "postmortem.audit/1"
     text = audit_text(found)
-    assert text.startswith("Can this bundle prove which plan ran?\nNo: missing are precision_path in 12.")
-    assert "b.jsonl: 1 records rejected" in text
+    assert text.startswith("Can this bundle prove which plan ran?\nNo: requests lack precision_path (12).")
+    assert "b.jsonl: 1 record rejected" in text
     assert max(map(len, text.splitlines())) <= 80

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from builders import straggler, write_bundle
 
+from postmortem.base import rooms
+from postmortem.cli import commands
+
 
 def postmortem(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command as its user does, output piped."""
@@ -23,7 +26,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundle"), *straggler())
 
 
-@pytest.mark.parametrize("command", ["ingest", "query", "chain", "report"])
+@pytest.mark.parametrize("command", rooms.names(commands))
 def test_help(command: str) -> None:
     """Every command tells its words and what it does."""
     done = postmortem(command, "--help")

@@ -89,7 +89,7 @@ def test_graph_of_kinds_is_sound() -> None:
     assert all("token_flip" in reaches(name, ()) for name in known)
 
 
-def test_tables_tell_units() -> None:
+def test_tables_are_told() -> None:
     """Every table's file parses: what one row is, what records it, a comment on each column."""
     assert len(tables()) > 20
     for table in tables().values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,20 @@ def test_every_drifted_request_and_no_other() -> None:
         shaped = {r["shaped_by"] for r in incident.catalogue.rows("request_drift")}
     assert drifted == {f"b-{number}" for number in truth["drifted"]}
     assert shaped == {"policy_inject", "truncation"}
+
+
+def test_the_limit_of_evaporation_is_the_bundles(tmp_path: Path) -> None:
+    """Pins are a root cause below the share of the pool that bundle.toml names, and no claim above it."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(INCIDENTS / "memory_evaporation" / "bundle", bundle)
+    req_id = tomllib.loads((INCIDENTS / "memory_evaporation" / "truth.toml").read_text("utf-8"))["flip"][0]["req_id"]
+
+    def root() -> str | None:
+        with open_bundle(bundle) as incident:
+            cause = incident.chain(req_id).root_cause
+        return cause.kind if cause else None
+
+    assert root() == "memory_evaporation"
+    with (bundle / "bundle.toml").open("a") as settings:
+        settings.write("\n[regimes]\nmemory_evaporation_share = -1000.0\n")
+    assert root() != "memory_evaporation"

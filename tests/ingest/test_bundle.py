@@ -238,13 +238,13 @@ def test_no_bundle(tmp_path: Path) -> None:
     assert refusal(empty).endswith("empty: holds no file; name the folder with the traces")
     assert "No such file" in refusal(tmp_path / "nowhere")
     (tmp_path / "text").write_text("hello")
-    assert "is no folder and no readable archive" in refusal(tmp_path / "text")
+    assert "is neither a folder nor a readable archive" in refusal(tmp_path / "text")
     os.mkfifo(tmp_path / "fifo")
     assert "is neither a folder nor a file" in refusal(tmp_path / "fifo")
     (empty / "link").symlink_to("nowhere")
     assert "holds no file that can be read: link is a link" in refusal(empty)
     (empty / "who.txt").write_text("hello")
-    with pytest.raises(NothingRecognised, match="none of its 1 files is a known trace"):
+    with pytest.raises(NothingRecognised, match="it holds 1 file, and no known trace"):
         ingest(empty, tmp_path / "s.duckdb")
     assert not (tmp_path / "s.duckdb").exists()
 

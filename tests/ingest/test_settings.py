@@ -43,8 +43,8 @@ def test_settings(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "a = ": "is no TOML",
-    "a = 1\na = 2": "is no TOML",
+    "a = ": "is not valid TOML",
+    "a = 1\na = 2": "is not valid TOML",
     '[incident]\nstart = "2026-11-02T10:00:00Z"': "incident.start must be a time; write it as",
     "[incident]\nstart = 2026-11-02": "incident.start must be a time, not a date",
     "[incident]\nstart = 10:00:00": "incident.start must be a time",
@@ -61,14 +61,14 @@ WRONG = {
     "[nvtx]\na = 1": "nvtx.a must be a regular expression in quotes",
     'source = "a"': "source must be [[source]] tables",
     "source = [1]": "source must be [[source]] tables",
-    "[[source]]\nrank = 1": "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = "1"': "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = true': "a [[source]] is off",
-    '[[source]]\npath = "a"\nrank = -1': "a [[source]] is off",
-    '[[source]]\npath = "a"\nclock_offset_ns = 1.5': "a [[source]] is off",
-    '[[source]]\npath = "a"\noffset_ns = 1': "a [[source]] is off",
+    "[[source]]\nrank = 1": "a [[source]] is invalid",
+    '[[source]]\npath = "a"\nrank = "1"': "a [[source]] is invalid",
+    '[[source]]\npath = "a"\nrank = true': "a [[source]] is invalid",
+    '[[source]]\npath = "a"\nrank = -1': "a [[source]] is invalid",
+    '[[source]]\npath = "a"\nclock_offset_ns = 1.5': "a [[source]] is invalid",
+    '[[source]]\npath = "a"\noffset_ns = 1': "a [[source]] is invalid",
     '[[source]]\npath = "a"\n[[source]]\npath = "./a"': "two [[source]] tables tell of ./a",
-    "a = " + "[" * 5000: "is no TOML",
+    "a = " + "[" * 5000: "is not valid TOML",
 }
 
 
@@ -85,7 +85,7 @@ def test_settings_that_are_no_text(tmp_path: Path) -> None:
     """A bundle.toml of other bytes, or of more than a person writes, is refused."""
     path = tmp_path / "bundle.toml"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(BundleUnreadable, match="is no TOML"):
+    with pytest.raises(BundleUnreadable, match="is not valid TOML"):
         read_settings(path, "bundle.toml")
     path.write_bytes(b"#" * (1 << 21))
     with pytest.raises(BundleUnreadable, match="larger than 1 MiB"):

@@ -133,7 +133,7 @@ def test_what_is_no_store_is_not_overwritten(bundle: Path, tmp_path: Path) -> No
     """--store on a file that is no store, or in the bundle, is refused and nothing is touched."""
     note = tmp_path / "notes.txt"
     note.write_text("precious")
-    with pytest.raises(StoreError, match="exists and is no store"):
+    with pytest.raises(StoreError, match="exists and is not a store"):
         ingest(bundle, note)
     assert note.read_text() == "precious"
     before = sorted(p.name for p in bundle.iterdir())

@@ -46,7 +46,7 @@ def test_a_count_is_the_height_of_the_frame(catalogue: Catalogue, name: str, par
 
 
 def test_a_count_of_an_unknown_query_is_refused(catalogue: Catalogue) -> None:
-    with pytest.raises(QueryError, match="is no query"):
+    with pytest.raises(QueryError, match="is not a query"):
         catalogue.count("no_such_query")
 
 

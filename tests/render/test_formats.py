@@ -12,9 +12,16 @@ import polars as pl
 import pytest
 
 from postmortem.base.errors import UsageError
+from postmortem.cli.commands.query import FORMATS
 from postmortem.render.format import Look, rows, text
 from postmortem.render.formats import format_named, format_names
 from tests.render.samples import HOSTILE
+
+
+def test_the_command_offers_every_format() -> None:
+    """The command lists its formats without loading them; none is missing."""
+    assert sorted(FORMATS) == format_names()
+
 
 HARD = pl.DataFrame(
     {

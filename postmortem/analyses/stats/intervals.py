@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from postmortem.analyses.stats.level import CONFIDENCE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 999  # (RESAMPLES + 1) * 0.025 is whole: exact percentiles
-LEVEL = 0.95
 SEED = 20_260_101  # fixed: the same bundle gives the same interval
 
 
@@ -48,7 +49,7 @@ def median_effect(
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = a / b if kind == "ratio" else a - b
         centre = np.median(now) / np.median(calm) if kind == "ratio" else np.median(now) - np.median(calm)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(centre), float(low), float(high)
 
@@ -66,7 +67,7 @@ def share_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[flo
     parts, wholes = (np.concatenate([[0.0], np.cumsum(v)]) for v in (part, whole))
     drawn, of = ((c[starts + length] - c[starts]).sum(axis=1) for c in (parts, wholes))
     shares = drawn[of > 0] / of[of > 0]
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(shares, [tail, 1 - tail])
     return float(part.sum() / whole.sum()), float(low), float(high)
 
@@ -85,6 +86,6 @@ def mean_effect(now: NDArray[np.float64], calm: NDArray[np.float64]) -> tuple[fl
         starts = rng.integers(0, values.size - length + 1, size=(RESAMPLES, -(-values.size // length)))
         run = np.concatenate([[0.0], np.cumsum(values)])
         means.append((run[starts + length] - run[starts]).mean(axis=1) / length)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means[0] - means[1], [tail, 1 - tail])
     return float(now.mean() - calm.mean()), float(low), float(high)

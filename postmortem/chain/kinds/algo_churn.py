@@ -88,7 +88,7 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
 KIND = Kind(
     name="algo_churn",
     role="effect",
-    says="another tactic than the reference's at this step; around it, tactics are more mixed than when calm",
+    says="another tactic than the reference's at this step or an earlier one",
     seen_in=("s records", "kernels"),
     leads_to=("token_flip",),
     refuted_by="every step up to the flip ran the reference's tactic",

@@ -12,10 +12,11 @@ import polars as pl
 
 from postmortem.analyses.stats.changepoint import change_point
 from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
 from postmortem.chain.filled import filled
-from postmortem.chain.grade import ALPHA, HALF, grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.tests_of import mechanism, order, specificity

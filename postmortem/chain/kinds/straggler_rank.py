@@ -10,10 +10,11 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed, without_excess
 from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stretch import NEAREST
 from postmortem.base.units import with_unit
 from postmortem.base.window import Window
-from postmortem.chain.grade import ALPHA, grade
+from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link
 from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from postmortem.base.units import with_unit
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
@@ -66,12 +67,11 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         ),
         mechanism(True, f"the same iteration; {fell.height} of {planned.height} ranks report it"),
     )
+    mib = first["workspace_free_mb"]
+    free = "" if mib is None else f" ({with_unit(mib, 'MiB')} free)"
     link = Link(
         kind=KIND.name,
-        summary=(
-            f"workspace was short ({first['workspace_free_mb']} MiB free): tactic "
-            f"{first['algo_id']} ran instead of {first['expected_algo_id']}"
-        ),
+        summary=(f"workspace was short{free}: tactic {first['algo_id']} ran instead of {first['expected_algo_id']}"),
         grade=grade(tests),
         replica=case.replica,
         rank=None if everywhere else first["rank"],

@@ -22,9 +22,7 @@ def _run(args: Namespace) -> int:
     with opened(args) as incident:
         found = incident.audit()
         if args.json:
-            import msgspec
-
-            stdout.write(msgspec.json.format(msgspec.json.encode(found.to_dict()), indent=1) + b"\n")
+            stdout.write_json(found.to_dict())
         else:
             from postmortem.render.audit_text import audit_text
 

@@ -23,9 +23,7 @@ def _run(args: Namespace) -> int:
     with opened(args) as incident:
         chain = incident.chain(args.req, args.vs)
         if args.json:
-            import msgspec
-
-            stdout.write(msgspec.json.format(msgspec.json.encode(chain.to_dict()), indent=1) + b"\n")
+            stdout.write_json(chain.to_dict())
         else:
             from postmortem.render.tree import chain_tree
 

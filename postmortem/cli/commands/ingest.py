@@ -9,6 +9,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from postmortem.base.units import count
 from postmortem.cli import stderr, stdout
 from postmortem.cli.command import Command, bundle_arguments
 from postmortem.cli.stderr import Exit
@@ -35,8 +36,6 @@ def _run(args: Namespace) -> int:
         sources = incident.catalogue.rows("sources")
         rejects = sum(s["rejected"] for s in sources)
         if args.json:
-            import msgspec
-
             keys: tuple[str, ...] = (
                 "path",
                 "kind",
@@ -56,7 +55,7 @@ def _run(args: Namespace) -> int:
                 "rejects": rejects,
                 "seconds": round(seconds, 3),
             }
-            stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=1) + b"\n")
+            stdout.write_json(answer)
             return Exit.ANSWER
         from postmortem.render.format import Look
         from postmortem.render.formats import format_named
@@ -68,7 +67,7 @@ def _run(args: Namespace) -> int:
             if s["error"]:
                 stderr.note(f"{s['path']}: {s['error']}")
         if rejects:
-            stderr.note(f"{rejects} records could not be read: postmortem query {args.bundle} rejects")
+            stderr.note(f"{count(rejects, 'record')} could not be read: postmortem query {args.bundle} rejects")
         stderr.note(f"store: {store}")
     return Exit.ANSWER
 

@@ -1,4 +1,4 @@
-"""Ask a question: a query or finding of the library by name, or one's own read-only SQL.
+"""Ask a question: a query or finding of the library by name, or your own read-only SQL.
 
 Without NAME: the list of queries.
 """
@@ -19,7 +19,7 @@ def _arguments(parser: ArgumentParser) -> None:
     bundle_arguments(parser)
     parser.add_argument("name", metavar="NAME", nargs="?", help="a query's name")
     parser.add_argument("--param", metavar="K=V", action="append", default=[], help="a parameter; may be repeated")
-    parser.add_argument("--sql", metavar="TEXT", help="one's own SELECT over the store's tables")
+    parser.add_argument("--sql", metavar="TEXT", help="your own SELECT over the store's tables")
     parser.add_argument("--format", choices=FORMATS, default="table", help="(default: table)")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of stdout")
 
@@ -37,7 +37,7 @@ def _run(args: Namespace) -> int:
     for pair in args.param:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"--param {pair}", "wants K=V")
+            raise UsageError(f"--param {pair}", "must have the form K=V")
         params[key] = value
     with opened(args) as incident:
         if args.sql:

@@ -1,6 +1,6 @@
 """Write the report for the review meeting: one HTML file that needs no network.
 
-Without --req it shows the requests that flipped, the earliest first.
+Without --req it shows the requests that flipped, the earliest first, then those that got another input.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 
 from postmortem.cli import stdout
 from postmortem.cli.command import Command, bundle_arguments, opened
-from postmortem.cli.stderr import Exit
+from postmortem.cli.stderr import Exit, Progress
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -19,11 +19,13 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(args: Namespace) -> int:
     with opened(args) as incident:
-        found = incident.scan()
+        progress = Progress()
+        try:
+            found = incident.scan(lambda done, of: progress.draw(f"{done:,} of {of:,} requests walked back"))
+        finally:
+            progress.done()
         if args.json:
-            import msgspec
-
-            stdout.write(msgspec.json.format(msgspec.json.encode(found.to_dict()), indent=1) + b"\n")
+            stdout.write_json(found.to_dict())
         else:
             from postmortem.render.scan_tree import scan_text
 

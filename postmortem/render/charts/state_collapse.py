@@ -12,12 +12,12 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import count, number
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.theme import CALM, INK, LIT, SHADE, WIDTH
 
 #: The customary level, of p-values corrected for all that was looked at.
-LEVEL = 0.05
 #: Height of a panel, and room beside it for its axis, pixels.
 HEIGHT = 110
 AXIS = 66
@@ -66,7 +66,7 @@ def _curve(frames: Frames) -> pl.DataFrame:
 def _told(frames: Frames) -> pl.DataFrame:
     """The thresholds that are told from chance, the surest first."""
     rows = frames["state_collapse"].drop_nulls(["threshold", "p_value"])
-    return rows.filter(pl.col("p_value") <= LEVEL).sort("p_value", "load", "outcome")
+    return rows.filter(pl.col("p_value") <= ALPHA).sort("p_value", "load", "outcome")
 
 
 def build(frames: Frames) -> alt.TopLevelMixin:

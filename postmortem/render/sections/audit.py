@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from postmortem.chain.audit import audit
+from postmortem.render.audit_text import SHOWN
 from postmortem.render.section import ReportContext, Section, page
 
 
@@ -15,7 +16,7 @@ def build(context: ReportContext) -> Markup:
     whole = [part.part for part in found.contract if part.status == "recorded"]
     lacking = [part for part in found.contract if part.status != "recorded"]
     command = context.command("audit")
-    return page("audit.html", audit=found, whole=whole, lacking=lacking, differs=differs, command=command)
+    return page("audit.html", audit=found, whole=whole, lacking=lacking, differs=differs, shown=SHOWN, command=command)
 
 
 SECTION = Section("audit", "Can this bundle prove which plan ran?", 65, build)

@@ -14,7 +14,6 @@ from postmortem.ingest.readers.nsys_sqlite.evidence import Database
 from postmortem.ingest.readers.nsys_sqlite.rows import Column, Kind, Ledger, rows
 from postmortem.ingest.readers.nsys_sqlite.strings import Strings, tidied
 
-REDACTED = "<redacted>"
 RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 SEVERITIES = {1: "info", 2: "warning", 3: "error", 4: "verbose"}
 SECRET_ENTRIES = {"DeviceEnvironment"}  # of TARGET_INFO_SYSTEM_ENV: the machine's whole environment

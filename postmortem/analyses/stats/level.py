@@ -1,0 +1,4 @@
+"""The levels that every test and interval here is held to."""
+
+ALPHA = 0.05  # the customary level: what chance shows in one of twenty is said to be no more than that
+CONFIDENCE = 0.95  # of intervals: its complement
