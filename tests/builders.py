@@ -23,9 +23,9 @@ CALM, OTHER = "tile32", "tile16"
 class Trace:
     """One replica's run: ``extra_ms[iteration]`` is added to ``late_rank``'s compute.
 
-    ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
-    ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
-    whose token changes at the given step; ``aside`` are iterations in which a request is not scheduled.
+        ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
+        ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
+    X
     """
 
     replica: str
@@ -46,6 +46,7 @@ class Trace:
     batch: dict[int, int] = field(default_factory=dict)
     full_batch: int = 24
     flips: dict[int, int] = field(default_factory=dict)
+    thin: dict[int, int] = field(default_factory=dict)
     aside: dict[int, range] = field(default_factory=dict)
     requests: int = 6
     seed: int = 1
@@ -58,9 +59,9 @@ class Trace:
     def tactic_at(self, iteration: int) -> str:
         return CALM if self.batch_at(iteration) > 16 else OTHER
 
-    def margin_at(self, request: int, iteration: int) -> float:
-        """0.5, moved by 0.01 under the other tactic; 0.004 at a flip."""
-        if self.flips.get(request) == iteration:
+    def margin_at(self, request: int, step: int, iteration: int) -> float:
+        """0.5, moved by 0.01 under the other tactic; 0.004 at a flip, on whichever replica it is."""
+        if step == self.thin.get(request, self.flips.get(request)):
             return 0.004
         return 0.5 + (0.01 if self.tactic_at(iteration) == OTHER else 0.0)
 
@@ -106,14 +107,14 @@ class Trace:
                 if i in self.aside.get(r, ()):
                     continue
                 step = i - sum(k < i for k in self.aside.get(r, ()))
-                token = 100 + (step * 7 + r) % 50
+                token, runner_up = 100 + (step * 7 + r) % 50, 1100 + (step * 7 + r) % 50
                 if r in self.flips and step >= self.flips[r]:
-                    token += 1000
+                    token, runner_up = runner_up, token
                 out.append(
                     {
                         "record": "s", "req_id": f"{self.replica}-{r}", "step": step, **shared, "gpu_ms": total,
                         "comm_ms": float(transfer + wait.mean()), "sync_ms": float(wait.mean()), "queue_ms": 1.0,
-                        "token_id": token, "top2_token_id": token + 1, "margin": self.margin_at(r, i),
+                        "token_id": token, "top2_token_id": runner_up, "margin": self.margin_at(r, step, i),
                         **{name: at(i) for name, at in self.request_fields.items()},
                     }
                 )  # fmt: skip
@@ -124,7 +125,9 @@ class Trace:
 def write_bundle(folder: Path, *traces: Trace) -> Path:
     """A bundle of JSON Lines, one file a replica; returns its path."""
     folder.mkdir(parents=True, exist_ok=True)
+    flips = {request: step for trace in traces for request, step in trace.flips.items()}
     for trace in traces:
+        trace.thin = flips
         lines = [json.dumps(record) for record in trace.records()]
         (folder / f"{trace.replica}.jsonl").write_text("\n".join(lines) + "\n")
     return folder

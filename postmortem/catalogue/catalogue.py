@@ -158,7 +158,13 @@ class Catalogue:
             relation = self._con.sql(text)
             if relation is None:
                 raise QueryError("--sql", "gives no rows", "write a SELECT")
-            frame = pl.from_arrow(relation.to_arrow_table())  # any type may come: pyarrow knows them all
+            # Doubled names become name_1 by being selected from; an interval is text: polars has none of its kind.
+            named = relation.select("*")
+            cells = [duckdb.ColumnExpression(name) for name in named.columns]
+            for at, kind in enumerate(named.types):
+                if "INTERVAL" in str(kind):
+                    cells[at] = cells[at].cast(duckdb.sqltypes.VARCHAR).alias(named.columns[at])
+            frame = pl.from_arrow(named.select(*cells).to_arrow_table())  # any other type may come: pyarrow knows all
         except duckdb.Error as e:
             raise QueryError("--sql", str(e).splitlines()[0]) from e
         assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series

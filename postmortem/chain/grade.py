@@ -8,7 +8,6 @@ from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import number
 from postmortem.chain.model import Grade, Link, Test
 
-# The customary level for one claim; p-values come corrected for how many were tried.
 # "takes at least half of the effect away": the contract's word for proven.
 HALF = 0.5
 

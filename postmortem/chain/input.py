@@ -22,13 +22,15 @@ FIELDS = {
 class Input:
     """``same`` is None where it cannot be proven; ``same_prompt`` where the raw prompts are not recorded.
 
-    ``differs`` names what is not equal, ``unknown`` what is not recorded on both sides.
+    ``differs`` names what is not equal, ``unknown`` what is not recorded on both sides. ``sampled``: the same input
+    need not give the same tokens.
     """
 
     same: bool | None
     differs: tuple[str, ...]
     unknown: tuple[Missing, ...] = ()
     same_prompt: bool | None = None
+    sampled: bool = False
 
 
 def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> Input:
@@ -42,4 +44,5 @@ def compare(mine: dict[str, Any], theirs: dict[str, Any]) -> Input:
             differs.append(field)
     raw = [row["raw_prompt_sha256"] for row in (mine, theirs)]
     same = False if differs else None if unknown else True
-    return Input(same, tuple(differs), tuple(unknown), None if None in raw else raw[0] == raw[1])
+    sampled = same is True and not mine["repeatable"]  # and so not theirs: the settings are the same
+    return Input(same, tuple(differs), tuple(unknown), None if None in raw else raw[0] == raw[1], sampled)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postmortem.chain.case import Case
-from postmortem.chain.model import Link
+from postmortem.chain.model import Link, Missing
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,14 @@ class Found:
     """The node is there. ``share`` is how much of the effect goes when it is taken out, 0 to 1; None: unknown.
 
     ``others`` are further nodes of the same kind that are there at the same time, say a second late rank;
-    ``together`` is the 95 % interval of how much goes with all of them.
+    ``together`` is the 95 % interval of how much goes with all of them. ``missing`` would decide what is left open.
     """
 
     link: Link
     share: float | None = None
     others: tuple[Found, ...] = ()
     together: tuple[float, float] | None = None
+    missing: tuple[Missing, ...] = ()
 
     @property
     def range(self) -> tuple[float, float] | None:

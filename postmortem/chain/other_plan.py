@@ -66,12 +66,18 @@ def found(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs:
         said = f"of {c + d} replays that kept the reference's {noun} to the end, {d} kept its tokens"
         rarer = c / (c + d) < (a / (a + b) if a + b else 1)
         tests += (Test("counterfactual", kept >= HALF and rarer, said, kept, "share"),)
-    since, until = first["iteration"], last["iteration"]
-    around = f"iterations {since} to {until}" if since != until else f"iteration {until}"
-    left = f"{100 * share:.0f} % of {around}" if isinstance(share, float) else "its steps"
+    begun, until = first["iteration"], last["iteration"]
+    left = "its steps"
+    if isinstance(share, float):
+        left = f"{100 * share:.0f} % of iterations {begun} to {until}" if begun != until else f"iteration {until}"
+    at_flip = steps.known.filter(pl.col("step") == case.flip.step)
+    since = ""
+    if last["step"] < case.flip.step and at_flip.height:
+        again = at_flip[column][0]
+        since = f"; step {case.flip.step} ran {again} again, over keys and values that {ran} wrote"
     link = Link(
         kind=kind,
-        summary=f"{left} ran another {noun} than {usual}; step {last['step']} ran {ran}",
+        summary=f"{left} ran another {noun} than {usual}; step {last['step']} ran {ran}{since}",
         grade=grade(tests),
         replica=case.replica,
         start_ns=first["ts_ns"],

@@ -46,6 +46,11 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     if flip is None and vs is None and (other := _other_input(catalogue, req_id)) is not None:
         reference, flip = other, _flip(catalogue, req_id, other)  # its replays agree: the input makes the difference
     case = Case(catalogue, req_id, reference, flip)
+    if case.input.sampled:
+        why = Missing(
+            f"whether sampling alone made {req_id} differ from {reference}", "a seed, or temperature 0, in both"
+        )
+        return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
     if flip is None and case.input.same is not False:
         return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, None)
     links, contributing, alternatives, missing = _back(case)
@@ -66,7 +71,7 @@ def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:
         from difflib import get_close_matches
 
         known = [str(r["req_id"]) for r in catalogue.rows("requests")]
-        near = get_close_matches(req_id, known, n=3)
+        near = [k for k in known if k.endswith(f"/{req_id}")][:3] or get_close_matches(req_id, known, n=3)
         hint = (
             f"did you mean {' or '.join(near)}?" if near else f"it knows {len(known)}: postmortem query BUNDLE requests"
         )
@@ -193,6 +198,7 @@ def _causes(case: Case, effect: Link | None, candidates: list[Kind], notes: _Not
         outcome = kind.detect(case, effect)
         if isinstance(outcome, Found):
             found += [outcome, *outcome.others]
+            notes.missing += outcome.missing
         elif isinstance(outcome, RuledOut):
             notes.alternatives.append(Alternative(kind.name, outcome.why))
         else:

@@ -27,7 +27,7 @@ GRADE_SAYS: dict[Grade, str] = {
 
 VERDICT_SAYS: dict[Verdict, str] = {
     Verdict.EXPLAINED: "a root cause is found and every link holds",
-    Verdict.PARTIAL: "the chain ends before a root cause, or a link of it is weak",
+    Verdict.PARTIAL: "it ends before a root cause, or something in it is not shown",
     Verdict.UNEXPLAINED: "the answers differ, and no cause that the bundle can show accounts for it",
     Verdict.DIFFERENT_INPUT: "the model saw another input or another decode configuration",
     Verdict.NO_DIVERGENCE: "the tokens are the same as the reference's",

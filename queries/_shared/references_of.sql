@@ -60,4 +60,4 @@ WITH members AS (
 SELECT r.req_id, f.req_id AS reference
 FROM ranked AS r
 JOIN ranked AS f ON f.effective_text_sha256 = r.effective_text_sha256 AND f.decode_key = r.decode_key AND f.place = 1
-WHERE r.place > 1
+WHERE r.place > 1 AND r.req_id <> f.req_id  -- a request that moved has an x record on each replica

@@ -154,3 +154,11 @@ def test_pipe_closed_early(bundle: Path) -> None:
     done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("req_id")
     assert done.stderr == ""
+
+
+def test_doubled_names_and_intervals(bundle: Path) -> None:
+    """Any SELECT answers: of columns that share a name the later is told apart, an interval is text."""
+    done = postmortem(
+        "query", str(bundle), "--sql", "SELECT 1 AS n, 2 AS n, INTERVAL 90 MINUTE AS i", "--format", "csv"
+    )
+    assert done.stdout == "n,n_1,i\n1,2,01:30:00\n"

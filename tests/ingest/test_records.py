@@ -170,6 +170,32 @@ def test_doubles(tmp_path: Path) -> None:
         assert rows(store, "FROM sources SELECT rows, lines, parsed, ignored, rejected") == [(2, 4, 2, 2, 0)]
 
 
+def test_one_id_on_two_replicas(tmp_path: Path) -> None:
+    """A mirrored request is two; one that moved to another replica stays one; a gateway's x record is each one's."""
+    (tmp_path / "bundle").mkdir()
+    lines = [
+        {"record": "x", "req_id": "both", "raw_prompt_sha256": "aa"},
+        {"record": "x", "req_id": "own", "replica": "a"},
+        {"record": "x", "req_id": "own", "replica": "b"},
+        *({"record": "s", "req_id": r, "replica": p, "step": n, "iteration": n, "token_id": n}
+          for r, p, n in [("both", "a", 0), ("both", "a", 1), ("both", "b", 0), ("own", "a", 3), ("own", "b", 3),
+                          ("moved", "a", 0), ("moved", "b", 1)]),
+    ]  # fmt: skip
+    (tmp_path / "bundle" / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    assert rows(store, "FROM x_records SELECT req_id, replica, raw_prompt_sha256 ORDER BY ALL") == [
+        ("a/both", "a", "aa"), ("a/own", "a", None), ("b/both", "b", "aa"), ("b/own", "b", None),
+    ]  # fmt: skip
+    assert rows(store, "FROM s_records SELECT req_id, replica, step ORDER BY ALL") == [
+        ("a/both", "a", 0), ("a/both", "a", 1), ("a/own", "a", 3), ("b/both", "b", 0), ("b/own", "b", 3),
+        ("moved", "a", 0), ("moved", "b", 1),
+    ]  # fmt: skip
+    assert rows(store, "FROM notes SELECT code, message") == [
+        ("same-request-id", "2 request ids were served by several replicas: told apart as replica/id, as in a/both")
+    ]
+    assert rows(store, "FROM sources SELECT lines, parsed, ignored, rejected") == [(10, 10, 0, 0)]
+
+
 def test_doubles_across_files(tmp_path: Path) -> None:
     """The order of files decides nothing: the earliest is kept, whichever file it stands in."""
     late = '{"record":"s","req_id":"q","step":0,"ts_ns":20,"token_id":2}'

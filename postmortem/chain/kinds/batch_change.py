@@ -33,11 +33,12 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     numbers = known["iteration"].to_list()
     if effect.iteration not in numbers:
         return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
-    planned = case.steps.filter(pl.col("iteration") == effect.iteration)["expected_algo_id"].drop_nulls()
     calm = effect.facts.get("reference_tactic")
-    if planned.len() and planned[0] == calm:
+    left = case.steps.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
+    planned = left.filter(pl.col("expected_algo_id") == pl.col("algo_id_reference"))
+    if planned.height and planned.height >= HALF * left.height:
         return RuledOut(
-            f"at iteration {effect.iteration} the plan for this batch was {planned[0]}, the reference's tactic"
+            f"of {left.height} steps with another tactic, {planned.height} had the reference's planned for their batch"
         )
     run = _Run(known, calm, numbers.index(effect.iteration))
     if run.left == 0:

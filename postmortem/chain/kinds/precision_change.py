@@ -29,7 +29,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
 KIND = Kind(
     name="precision_change",
     role="effect",
-    says="another precision path than the reference's at this step",
+    says="another precision path than the reference's at this step or an earlier one",
     seen_in=("s records",),
     leads_to=("token_flip",),
     refuted_by="every step up to the flip ran the reference's precision",

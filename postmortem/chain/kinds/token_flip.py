@@ -9,11 +9,12 @@ import polars as pl
 from postmortem.base.units import number
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut
-from postmortem.chain.model import Link, Test
+from postmortem.chain.model import Link, Missing, Test
 from postmortem.chain.tests_of import mechanism
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
+    from postmortem.chain.model import Flip
 
 
 def detect(case: Case, _effect: Link | None) -> Outcome:
@@ -21,53 +22,70 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     flip = case.flip
     if flip is None:
         return RuledOut("no token differs")
-    widest, known = _noise(case)
-    margin = flip.margin
     seen = f"the first step at which the tokens differ is {flip.step}"
     agree = f"steps 0 to {flip.step - 1} agree" if flip.step else "the first token already differs"
-    tests = [
-        Test("order", True, seen if flip.exact else f"{seen}, as far as recorded"),
+    missing: tuple[Missing, ...] = ()
+    if not flip.exact:
+        seen, agree = f"{seen}, as far as recorded", "earlier steps agree where both are recorded"
+        missing = (Missing(f"whether an earlier step than {flip.step} differs", "token_id of every step of both"),)
+    tests: tuple[Test, ...] = (
+        Test("order", True, seen),
         mechanism(None if case.input.same is None else True, f"{_input(case)}; {agree}"),
-    ]
+    )
     if case.input.same is False:
-        tests.append(Test("size", True, "another input needs no thin margin to give another token", margin, "logits"))
-    elif margin is not None and widest is not None:
-        within = margin <= 2 * widest  # both candidates move, each by as much as the noise
-        said = (
-            f"margin {number(margin)}; between the two plans margins moved by up to {number(widest)} in {known} steps"
-        )
-        tests.append(Test("size", within, said, margin, "logits"))
-    elif margin is not None:
-        tests.append(
-            Test(
-                "size",
-                None,
-                "no step with the same tokens ran another plan: the noise between plans is unknown",
-                margin,
-                "logits",
-            )
-        )
+        said = "another input needs no thin margin to give another token"
+        tests += (Test("size", True, said, flip.margin, "logits"),)
     else:
-        tests.append(Test("size", None, "no margin was recorded"))
-    at = f", margin {number(margin)}" if margin is not None else ""
+        size, decides = _size(case, flip)
+        tests, missing = (*tests, size), missing + decides
+    at = f", margin {number(flip.margin)}" if flip.margin is not None else ""
     link = Link(
         kind=KIND.name,
         summary=f"at step {flip.step}{at}, the token flipped from {flip.reference_token_id} to {flip.token_id}",
-        grade=grade(tuple(tests)),
+        grade=grade(tests),
         replica=flip.replica,
         start_ns=flip.ts_ns,
         end_ns=flip.ts_ns,
         iteration=flip.iteration,
-        value=margin,
+        value=flip.margin,
         unit="logits",
-        tests=tuple(tests),
+        tests=tests,
         evidence=(
             case.evidence("flips", req_id=case.req_id, vs=case.reference),
             case.evidence("request_steps", req_id=case.req_id),
             case.evidence("plan_noise_between"),
         ),
     )
-    return Found(link)
+    return Found(link, missing=missing)
+
+
+def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
+    """Whether the decision lay within the noise between the two plans, with what would tell where nothing does.
+
+    What moved is the margin between the two tokens, from the reference's side to the request's: both margins together.
+    """
+    step = case.steps.filter(pl.col("step") == flip.step).row(0, named=True)
+    mine, theirs = step["margin"], step["margin_reference"]
+    if mine is None:
+        return Test("size", None, "no margin was recorded"), (
+            Missing("how thin the margin was", "margin in s records"),
+        )
+    if step["top2_token_id"] not in {None, flip.reference_token_id}:
+        said = (
+            f"its runner-up was {step['top2_token_id']}: the margin does not tell how far {flip.reference_token_id} was"
+        )
+        decides = Missing("how far apart the two tokens were", "the logits of both")
+        return Test("size", None, said, mine, "logits"), (decides,)
+    widest, known = _noise(case)
+    if widest is None:
+        said = "no step with the same tokens ran another plan: the noise between plans is unknown"
+        decides = Missing("how far margins move between the two plans", "replays of the same text under both plans")
+        return Test("size", None, said, mine, "logits"), (decides,)
+    moved = mine + (theirs or 0.0)
+    within = moved <= 2 * widest  # each side's margin by as much as the noise
+    said = f"margin {number(mine)}" + ("" if theirs is None else f", the reference's {number(theirs)}")
+    said += f"; between the two plans margins moved by up to {number(widest)} in {known} steps"
+    return Test("size", within, said, mine, "logits"), ()
 
 
 def _noise(case: Case) -> tuple[float | None, int]:

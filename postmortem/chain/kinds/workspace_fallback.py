@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from postmortem.base.units import with_unit
-from postmortem.chain.grade import grade
+from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
 from postmortem.chain.rank_signal import Signal, look
@@ -31,59 +31,64 @@ SIGNAL = Signal(
 
 
 def detect(case: Case, effect: Link | None) -> Outcome:
-    """On a late rank: its fallbacks. On a change of tactic: the fallback recorded at that iteration."""
+    """On a late rank: its fallbacks. On a change of tactic: those recorded where it ran."""
     if effect is None:
         return RuledOut("there is no effect")
     return _at_the_tactic(case, effect) if effect.kind == "algo_churn" else look(case, effect, SIGNAL)
 
 
 def _at_the_tactic(case: Case, effect: Link) -> Outcome:
-    """Whether the request's own iteration reports a fallback for want of workspace."""
-    if effect.iteration is None:
+    """Whether the request's steps with another tactic fell back to it from the reference's, for want of workspace."""
+    left = case.steps.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
+    steps = left.select("iteration", usual="algo_id_reference")
+    if steps.is_empty():  # its prompt's iterations alone ran another tactic
+        steps = pl.DataFrame({"iteration": [effect.iteration], "usual": [effect.facts["reference_tactic"]]})
+    steps = steps.drop_nulls()
+    if steps.is_empty():
         return Unseen("which tactic was planned at the flip", "iteration in s records")
-    rows = case.frame("rank_state", replica=case.replica).filter(pl.col("iteration") == effect.iteration)
-    planned = rows.filter(pl.col("expected_algo_id").is_not_null())
+    where = f"at iteration {steps['iteration'][0]}" if steps.height == 1 else f"in the {steps.height} iterations"
+    rows = case.frame("rank_state", replica=case.replica).join(steps, on="iteration")
+    planned = rows.filter(pl.col("expected_algo_id").is_not_null()).sort("iteration")
     if planned.is_empty():
         return Unseen("which tactic was planned at the flip", "expected_algo_id and fallback_reason in s records")
     fell = planned.filter(pl.col("fallback_reason") == "workspace")
     if fell.is_empty():
-        return RuledOut(f"at iteration {effect.iteration} no rank reports a fallback for want of workspace")
-    first = fell.row(0, named=True)
-    own = case.steps["iteration"].drop_nulls().to_list()
-    earlier = case.frame("rank_state", replica=case.replica).filter(
-        (pl.col("fallback_reason") == "workspace")
-        & pl.col("rank").eq_missing(first["rank"])
-        & pl.col("iteration").is_in(own)
-    )
+        return RuledOut(f"{where} that ran another tactic no rank reports a fallback for want of workspace")
+    back = fell.filter(pl.col("expected_algo_id") == pl.col("usual"))
+    if back.is_empty():
+        plan, usual = fell["expected_algo_id"][-1], fell["usual"][-1]
+        return RuledOut(f"it fell back from {plan}, and the reference ran {usual}: without that it differs, too")
+    last = back.row(-1, named=True)
     # the first step of this request that fell back; the prompt's own iterations are no steps of it
-    since = earlier.sort("iteration").row(0, named=True) if earlier.height else first
-    everywhere = fell.height == planned.height
+    since = back.filter(pl.col("rank").eq_missing(last["rank"])).row(0, named=True)
+    here = pl.col("iteration") == last["iteration"]
+    told, of = fell.filter(here).height, planned.filter(here).height
+    share = back["iteration"].n_unique() / steps["iteration"].n_unique()
+    said = f"{100 * share:.0f} % of its iterations with another tactic had the reference's planned"
     tests = (
         order(since["iteration"], effect.iteration),
-        Test(
-            "size",
-            first["algo_id"] != first["expected_algo_id"],
-            f"{first['algo_id']} ran, {first['expected_algo_id']} was planned",
-        ),
-        mechanism(True, f"the same iteration; {fell.height} of {planned.height} ranks report it"),
-    )
-    mib = first["workspace_free_mb"]
+        Test("size", last["algo_id"] != last["expected_algo_id"],
+             f"{last['algo_id']} ran, {last['expected_algo_id']} was planned"),
+        mechanism(True, f"the same iteration; {told} of {of} ranks report it"),
+        Test("counterfactual", share >= HALF, said, share, "share", share, share),
+    )  # fmt: skip
+    mib = last["workspace_free_mb"]
     free = "" if mib is None else f" ({with_unit(mib, 'MiB')} free)"
     link = Link(
         kind=KIND.name,
-        summary=(f"workspace was short{free}: tactic {first['algo_id']} ran instead of {first['expected_algo_id']}"),
+        summary=f"workspace was short{free}: tactic {last['algo_id']} ran instead of {last['expected_algo_id']}",
         grade=grade(tests),
         replica=case.replica,
-        rank=None if everywhere else first["rank"],
+        rank=None if told == of else last["rank"],
         start_ns=since["ts_ns"],
-        end_ns=first["ts_ns"],
+        end_ns=last["ts_ns"],
         iteration=since["iteration"],
-        value=first["workspace_free_mb"],
+        value=mib,
         unit="MiB",
         tests=tests,
         evidence=(case.evidence("rank_state", replica=case.replica),),
     )
-    return Found(link)
+    return Found(link, share)
 
 
 KIND = Kind(

@@ -3,7 +3,7 @@
 CREATE TABLE s_records (
     source_id          INTEGER NOT NULL, -- file
     line               BIGINT NOT NULL,  -- line or row number from 1
-    req_id             VARCHAR,          -- request; NULL: a rank's state of one iteration
+    req_id             VARCHAR,          -- request; NULL: a rank's state of one iteration; replica/id where several replicas served one id
     step               BIGINT,           -- decode step, 0 = first generated token
     ts_ns              BIGINT,           -- start of the step, UTC epoch ns
     replica            VARCHAR,          -- replica

@@ -3,7 +3,7 @@
 CREATE TABLE x_records (
     source_id             INTEGER NOT NULL, -- file
     line                  BIGINT NOT NULL,  -- line or row number from 1
-    req_id                VARCHAR NOT NULL, -- request
+    req_id                VARCHAR NOT NULL, -- request; replica/id where several replicas served one id
     replica               VARCHAR,          -- serving replica
     admitted_ns           BIGINT,           -- admission, UTC epoch ns
     raw_prompt_sha256     VARCHAR,          -- prompt before shaping, hex
