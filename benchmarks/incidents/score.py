@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.incidents.simulate import scenario_of, simulate
 
+MARK = "<!-- scores -->"  # what stands above it in the file of results is written by hand
 ASKED = 4  # requests asked about in one bundle: flips of one cause are no independent cases
 
 
@@ -41,9 +42,8 @@ def main() -> None:
     text = report(answers, args.seeds)
     print(text)
     if args.results:
-        args.results.write_text(
-            f"# How chains do on simulated incidents\n\n`{' '.join(sys.orig_argv[1:])}`\n\n{text}\n"
-        )
+        told, mark, _ = args.results.read_text().partition(MARK)
+        args.results.write_text(f"{told}{mark}\n{text}\n")
 
 
 def ask(tool: str, seeds: Iterable[int], folder: Path) -> Iterable[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.stats.level import ALPHA
+from postmortem.analyses.stats.level import ALPHA, DEVIATIONS
 from postmortem.analyses.stats.permutation import RESAMPLES, p_of
 
 if TYPE_CHECKING:
@@ -86,5 +86,5 @@ def rate_difference(
     """Difference of two rates of arrivals: (more, low, high), 95 %, from the counts' own deviations."""
     during, before = float(lasted.sum()), float(lasted_calm.sum())
     more = float(now.sum() / during - calm.sum() / before)
-    half = 1.96 * float(np.sqrt(max(now.sum(), 1.0) / during**2 + max(calm.sum(), 1.0) / before**2))
+    half = DEVIATIONS * float(np.sqrt(max(now.sum(), 1.0) / during**2 + max(calm.sum(), 1.0) / before**2))
     return more, more - half, more + half

@@ -18,7 +18,7 @@ LOST = {"data_loss", "error"}  # severities of notes that mean that something is
 
 
 @dataclass(frozen=True)
-class Finding:
+class PartFound:
     """One part of the contract: recorded, partly or absent; how many records have it, and what it costs."""
 
     part: str
@@ -45,7 +45,7 @@ class Audit:
     proven: int
     partly: int
     absent: int
-    contract: tuple[Finding, ...]
+    contract: tuple[PartFound, ...]
     declared: tuple[dict[str, Any], ...]
     losses: tuple[dict[str, Any], ...]
     sources: tuple[dict[str, Any], ...]
@@ -60,7 +60,7 @@ def audit(catalogue: Catalogue, bundle: str) -> Audit:
     """Look through the records; every figure is a query's."""
     requests = catalogue.rows("contract_by_request")
     counted = Counter(r["proof"] for r in requests)
-    contract = _findings(catalogue)
+    contract = _parts(catalogue)
     losses = [n for n in catalogue.rows("notes") if n["severity"] in LOST]
     losses += [
         {
@@ -89,14 +89,14 @@ def audit(catalogue: Catalogue, bundle: str) -> Audit:
     )
 
 
-def _findings(catalogue: Catalogue) -> tuple[Finding, ...]:
+def _parts(catalogue: Catalogue) -> tuple[PartFound, ...]:
     """Each part of the contract by its best recorded field."""
     counts = {(r["record"], r["field"]): (r["recorded"], r["records"]) for r in catalogue.rows("contract_fields")}
     found = []
     for part in CONTRACT:
         recorded, records = max(counts.get((part.record, field), (0, 0)) for field in part.fields)
         status = "absent" if not recorded else "recorded" if recorded == records else "partly"
-        found.append(Finding(part.name, part.record, part.fields, status, recorded, records, part.without, part.how))
+        found.append(PartFound(part.name, part.record, part.fields, status, recorded, records, part.without, part.how))
     return tuple(found)
 
 

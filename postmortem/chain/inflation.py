@@ -42,33 +42,15 @@ def inflated(
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
     where the part took its calm time, or where its share may as well be nothing.
     """
-    if effect.facts.get("ebb"):
-        return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
-    if posture := effect.facts.get("posture"):
-        return RuledOut(f"isolation became {posture} in that very iteration, {effect.facts['stop']}")
-    if effect.facts.get("turns"):
-        return RuledOut(
-            f"batches took turns: one of {effect.facts['before']} ran for a single iteration between others"
-        )
+    if (other := _other_reason(effect)) is not None:
+        return other
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
             return RuledOut(f"iterations had their calm length again from {up.calm_again} on")
         return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")
-    if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
-        load = surged(case, effect, "load_surge")
-        if isinstance(load, Found) and (load.share or 0.0) >= HALF:
-            return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
-        if not up.may_raise(effect):
-            before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
-            longest = up.found.ratio[2]
-            return RuledOut(
-                f"iterations at most {with_unit(longest, 'ratio')} as long raise a batch of {before} "
-                f"by {number(before * (longest - 1))}, not by {rise}"
-            )
-    full = filled(case, effect)
-    if full is not None and full.carries:
-        return RuledOut(f"{full.says}: {100 * full.share[0]:.0f} % of that goes at the usual size")
+    if (more := _more_than_length(case, effect, up, up.found.ratio[2])) is not None:
+        return more
     now, calm = part_ms[up.found.now], part_ms[up.found.calm]
     ratio, low, high = median_effect(now, calm, "ratio")
     longer = with_unit(ratio, "ratio")
@@ -123,3 +105,34 @@ def inflated(
         },
     )
     return Found(link, share)
+
+
+def _other_reason(effect: Link) -> RuledOut | None:
+    """What changed the batch where it was not the length of iterations."""
+    if effect.facts.get("ebb"):
+        return RuledOut("nobody was kept waiting: the batch shrank for want of requests, not by longer iterations")
+    if posture := effect.facts.get("posture"):
+        return RuledOut(f"isolation became {posture} in that very iteration, {effect.facts['stop']}")
+    if effect.facts.get("turns"):
+        return RuledOut(
+            f"batches took turns: one of {effect.facts['before']} ran for a single iteration between others"
+        )
+    return None
+
+
+def _more_than_length(case: Case, effect: Link, up: Upstream, longest: float) -> RuledOut | None:
+    """Where more came, or more ran at once, than iterations ``longest`` times as long account for."""
+    if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
+        load = surged(case, effect, "load_surge")
+        if isinstance(load, Found) and (load.share or 0.0) >= HALF:
+            return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
+        if not up.may_raise(effect):
+            before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
+            return RuledOut(
+                f"iterations at most {with_unit(longest, 'ratio')} as long raise a batch of {before} "
+                f"by {number(before * (longest - 1))}, not by {rise}"
+            )
+    full = filled(case, effect)
+    if full is not None and full.carries:
+        return RuledOut(f"{full.says}: {100 * full.share[0]:.0f} % of that goes at the usual size")
+    return None

@@ -36,7 +36,7 @@ def steps_of(case: Case, column: str) -> Steps | Unseen:
     return Steps(known, known.filter(pl.col(column) != pl.col(f"{column}_reference")))
 
 
-def found(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs: str) -> Found:
+def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs: str) -> Found:
     """The link of the last step that ran another plan. ``pairs`` counts flips with and without another ``noun``."""
     assert case.flip is not None  # noqa: S101  asked only where a token flipped
     last, first = steps.other.row(-1, named=True), steps.other.row(0, named=True)

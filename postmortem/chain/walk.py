@@ -146,7 +146,7 @@ def _without(bundle: str, req_id: str, reference: str | None, verdict: Verdict, 
     )  # fmt: skip
 
 
-def _rank(found: Found) -> tuple[int, float, int]:
+def _strength(found: Found) -> tuple[int, float, int]:
     """Best first: by grade, by how much of the effect goes with it (in whole percent), then the later to begin."""
     share = 0.0 if found.share is None else min(1.0, found.share)
     return _ORDER.index(found.link.grade), -round(share, 2), -(found.link.iteration or 0)
@@ -204,7 +204,7 @@ def _causes(case: Case, effect: Link | None, candidates: list[Kind], notes: _Not
         else:
             notes.missing.append(Missing(outcome.what, outcome.record))
     found = [replace(f, link=corrected(f.link, len(candidates))) for f in _nearest(found)]
-    found.sort(key=_rank)
+    found.sort(key=_strength)
     best = next((f for f in found if _may_carry(f) and _may_be_blamed(f)), None)
     beside = []
     for other in found:

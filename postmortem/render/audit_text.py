@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postmortem.base.units import count
-from postmortem.chain.audit import Audit, Finding
+from postmortem.chain.audit import Audit, PartFound
 from postmortem.render.format import Look
 from postmortem.render.terminal import written
 from postmortem.render.tree import folded
@@ -68,7 +68,7 @@ def _gaps(audit: Audit, look: Look) -> str:
     return "".join(lines)
 
 
-def _partly(finding: Finding) -> str:
+def _partly(finding: PartFound) -> str:
     missing = finding.records - finding.recorded
     return f" (missing in {missing:,} of {finding.records:,})" if finding.status == "partly" else ""
 

@@ -36,6 +36,11 @@ def extremes(
     return kept, f"the largest of each of {count} columns, {kept.height} of {frame.height} drawn"
 
 
+GIANT = 4.0  # what is so many times higher than 99 of 100 would leave them a quarter of the axis
+ROOM = 1.5  # times those 99, where giants are cut off: they still rise visibly above them
+AIR = 1.05  # times the highest, where it fits: its mark is whole
+
+
 def ceiling(figures: pl.Series) -> tuple[float, bool]:
     """The top of an axis, and whether figures rise above it: a lone giant must not flatten the rest.
 
@@ -47,6 +52,6 @@ def ceiling(figures: pl.Series) -> tuple[float, bool]:
     if not isinstance(most, int | float) or most <= 0:
         return 1.0, False
     high = finite.quantile(0.99) or 0.0
-    if high > 0 and most > 4 * high:
-        return float(high) * 1.5, True
-    return round(float(most) * 1.05, 6), False
+    if high > 0 and most > GIANT * high:
+        return float(high) * ROOM, True
+    return round(float(most) * AIR, 6), False

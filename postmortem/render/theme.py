@@ -67,6 +67,9 @@ REGIME_COLOURS: dict[str, str] = {
     "isolation_strict": "#9b4f7e",
 }
 
+#: Shares of time that differ by less than this are drawn as one: a pixel or two.
+ALIKE = 0.005
+
 #: The fabric's regimes.
 FABRIC_COLOURS: dict[str, str] = {
     "normal": "#3b7a57",

@@ -9,7 +9,7 @@ import polars as pl
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
-from postmortem.chain.other_plan import found, steps_of
+from postmortem.chain.other_plan import link_of, steps_of
 from postmortem.chain.tests_of import mechanism, order
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     ran, usual = last["precision_path"], last["precision_path_reference"]
     if ran is not None and usual is not None and ran != usual:
         return RuledOut(f"step {last['step']} ran another tactic because it ran {ran}, its reference {usual}")
-    return found(case, steps, kind=KIND.name, column="algo_id", noun="tactic", pairs="flip_by_tactic")
+    return link_of(case, steps, kind=KIND.name, column="algo_id", noun="tactic", pairs="flip_by_tactic")
 
 
 def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:

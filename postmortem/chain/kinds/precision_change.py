@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from postmortem.chain.kind import Kind, Outcome, RuledOut, Unseen
-from postmortem.chain.other_plan import found, steps_of
+from postmortem.chain.other_plan import link_of, steps_of
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -23,7 +23,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         return steps
     if steps.other.is_empty():
         return RuledOut(f"all {steps.known.height} steps up to the flip ran the reference's precision")
-    return found(case, steps, kind=KIND.name, column="precision_path", noun="precision", pairs="flip_by_precision")
+    return link_of(case, steps, kind=KIND.name, column="precision_path", noun="precision", pairs="flip_by_precision")
 
 
 KIND = Kind(

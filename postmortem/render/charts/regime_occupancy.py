@@ -11,12 +11,10 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS, count
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
-from postmortem.render.theme import FIT, OTHER, REGIME_COLOURS, WIDTH
+from postmortem.render.theme import ALIKE, FIT, OTHER, REGIME_COLOURS, WIDTH
 
 #: More rows than these are cut: replicas first, then the ranks that were least normal.
 MOST = 24
-#: A rank whose shares all differ by less than this from its replica's is not drawn: a pixel or two.
-ALIKE = 0.005
 
 WANTS: Wants = {
     "regime_occupancy": {

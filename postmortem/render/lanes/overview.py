@@ -11,7 +11,7 @@ from postmortem.render.columns import ceiling, extremes
 from postmortem.render.theme import LIT, OTHER
 from postmortem.render.time_axis import Span, backdrop, lane, lane_axis, time_x, within
 
-#: Height, pixels, and columns: it shows where, the lanes show what.
+#: Height, pixels, and columns, a few pixels each: it shows where, the lanes show what.
 HEIGHT = 30
 COUNT = 300
 

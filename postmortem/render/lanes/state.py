@@ -7,15 +7,13 @@ import polars as pl
 
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.theme import INK, LANE, OTHER, REGIME_COLOURS, STATE_COLOURS
+from postmortem.render.theme import ALIKE, INK, LANE, OTHER, REGIME_COLOURS, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
 #: Height of a strip of regimes, pixels.
 STRIP = 18
 #: More ranks than these have no strip of their own.
 MOST_RANKS = 8
-#: Ranks whose shares differ by less than this divided their time alike: a pixel or two.
-ALIKE = 0.005
 
 
 def regime_lane(frames: Frames, span: Span, notes: list[str]) -> tuple[list[alt.Chart], int]:
