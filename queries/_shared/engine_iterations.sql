@@ -26,12 +26,17 @@ WITH engine AS (
     FROM rank_states
     WHERE rank IS NOT NULL
     GROUP BY replica, iteration
+), asked AS (  -- requests that a rank's recorder alone tells of
+    SELECT replica, iteration, count(DISTINCT req_id) AS requests, median(queue_ms) AS queue_ms, min(batch_fp) AS batch_fp
+    FROM steps
+    WHERE rank IS NOT NULL AND replica IS NOT NULL AND iteration IS NOT NULL
+    GROUP BY replica, iteration
 )
 SELECT coalesce(e.replica, r.replica) AS replica, coalesce(e.iteration, r.iteration) AS iteration,
        coalesce(e.ts_ns, r.ts_ns) AS ts_ns, coalesce(e.gpu_ms, r.gpu_ms) AS gpu_ms,
        coalesce(e.comm_ms, r.comm_ms) AS comm_ms, coalesce(e.sync_ms, r.sync_ms) AS sync_ms,
-       coalesce(e.batch_size, r.batch_size) AS batch_size, coalesce(e.requests, 0) AS requests,
-       e.queue_ms, coalesce(e.queue_p95_ms, r.queue_p95_ms) AS queue_p95_ms,
+       coalesce(e.batch_size, r.batch_size) AS batch_size, coalesce(e.requests, a.requests, 0) AS requests,
+       coalesce(e.queue_ms, a.queue_ms) AS queue_ms, coalesce(e.queue_p95_ms, r.queue_p95_ms) AS queue_p95_ms,
        coalesce(e.vram_free_mb, r.vram_free_mb) AS vram_free_mb,
        coalesce(e.workspace_free_mb, r.workspace_free_mb) AS workspace_free_mb,
        coalesce(e.kv_pool_total_mb, r.kv_pool_total_mb) AS kv_pool_total_mb,
@@ -40,6 +45,7 @@ SELECT coalesce(e.replica, r.replica) AS replica, coalesce(e.iteration, r.iterat
        coalesce(r.dequant_cycles, e.dequant_cycles) AS dequant_cycles,
        coalesce(e.algo_id, r.algo_id) AS algo_id,
        coalesce(e.precision_path, r.precision_path) AS precision_path, coalesce(e.isolation_mode, r.isolation_mode) AS isolation_mode,
-       e.batch_fp
+       coalesce(e.batch_fp, a.batch_fp) AS batch_fp
 FROM engine AS e
 FULL JOIN ranks AS r ON r.replica = e.replica AND r.iteration = e.iteration
+LEFT JOIN asked AS a ON a.replica = coalesce(e.replica, r.replica) AND a.iteration = coalesce(e.iteration, r.iteration)

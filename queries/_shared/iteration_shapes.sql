@@ -5,10 +5,12 @@
 -- A prompt's chunk in the same batch counts as one token: its length is not recorded.
 CREATE VIEW iteration_shapes AS
 WITH told AS (
-    SELECT replica, iteration, true AS asked, greatest(coalesce(shape_key(shape, 'q'), 1), 1) AS q, shape_key(shape, 'b') AS b,
-           shape_rest(shape) AS rest
+    -- several tokens of one request in one iteration are of one pass
+    SELECT replica, iteration, true AS asked, greatest(coalesce(max(shape_key(shape, 'q')), 1), 1) AS q,
+           max(shape_key(shape, 'b')) AS b, min(shape_rest(shape)) AS rest
     FROM steps
     WHERE shape IS NOT NULL AND replica IS NOT NULL AND iteration IS NOT NULL
+    GROUP BY replica, iteration, req_id
     UNION ALL
     SELECT replica, iteration, false, greatest(coalesce(shape_key(shape, 'q'), 1), 1), shape_key(shape, 'b'), shape_rest(shape)
     FROM s_records

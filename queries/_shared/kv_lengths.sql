@@ -4,8 +4,14 @@
 CREATE VIEW kv_lengths AS
 WITH each AS (
     SELECT replica, iteration, count(*) AS sequences, sum(k) AS kv_tokens, max(k) AS longest
-    FROM (SELECT replica, iteration, TRY_CAST(nullif(regexp_extract(shape, '(?:^|,)k=(\d+)', 1), '') AS BIGINT) AS k FROM steps)
-    WHERE k IS NOT NULL AND replica IS NOT NULL AND iteration IS NOT NULL
+    FROM (  -- several tokens of one request in one iteration read its cache once
+        SELECT replica, iteration, req_id,
+               max(TRY_CAST(nullif(regexp_extract(shape, '(?:^|,)k=(\d+)', 1), '') AS BIGINT)) AS k
+        FROM steps
+        WHERE replica IS NOT NULL AND iteration IS NOT NULL
+        GROUP BY replica, iteration, req_id
+    )
+    WHERE k IS NOT NULL
     GROUP BY replica, iteration
 ), whole AS (
     SELECT replica, iteration, max(b) AS sequences, max(b * k) AS kv_tokens, max(k) AS longest

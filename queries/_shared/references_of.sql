@@ -16,10 +16,10 @@ WITH members AS (
 ), usual AS (
     SELECT replica, mode(plan ORDER BY plan) AS plan FROM planned GROUP BY replica
 ), left_by AS (
-    SELECT p.req_id, p.replica, avg(CASE WHEN p.plan = u.plan THEN 0 ELSE 1 END) AS share
+    SELECT p.req_id, min(p.replica) AS replica, avg(CASE WHEN p.plan = u.plan THEN 0 ELSE 1 END) AS share
     FROM planned AS p
     JOIN usual AS u ON u.replica = p.replica
-    GROUP BY p.req_id, p.replica
+    GROUP BY p.req_id  -- one that moved to another replica is one
 ), varied AS (
     SELECT replica, avg(share) AS share FROM left_by GROUP BY replica
 ), kept_waiting AS (
@@ -60,4 +60,4 @@ WITH members AS (
 SELECT r.req_id, f.req_id AS reference
 FROM ranked AS r
 JOIN ranked AS f ON f.effective_text_sha256 = r.effective_text_sha256 AND f.decode_key = r.decode_key AND f.place = 1
-WHERE r.place > 1 AND r.req_id <> f.req_id  -- a request that moved has an x record on each replica
+WHERE r.place > 1

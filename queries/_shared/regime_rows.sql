@@ -1,5 +1,5 @@
--- uses: _shared/rank_states, _shared/regime_limits
--- The regime of every s record of a request (level 'step', the engine's view), of every rank and iteration
+-- uses: _shared/rank_states, _shared/steps, _shared/regime_limits
+-- The regime of every step of a request (level 'step': the engine's view, else the lowest rank's), of every rank and iteration
 -- (level 'rank'; rank NULL: the engine's own view, where no rank made records), and, beside ranks, of the engine
 -- (level 'engine'), by the regime function of docs/reading-a-regime.md in its order of tests; plain_regime is by the
 -- plain function there, which knows neither pins nor the pool. Limits stand in regime_limits. regime is NULL
@@ -24,8 +24,7 @@ WITH engine AS (
 ), states AS (
     SELECT 'step' AS level, replica, NULL AS rank, iteration, req_id, step, ts_ns, gpu_ms, isolation_mode, paging_on,
            queue_p95_ms, vram_free_mb, kv_pool_total_mb, isr_pinned_mb, ckpt_pinned_mb
-    FROM s_records
-    WHERE req_id IS NOT NULL AND rank IS NULL
+    FROM steps
     UNION ALL
     SELECT 'rank', r.replica, r.rank, r.iteration, NULL, NULL, r.ts_ns, r.gpu_ms,
            coalesce(r.isolation_mode, e.isolation_mode), r.paging_on, coalesce(r.queue_p95_ms, e.queue_p95_ms),

@@ -1,5 +1,7 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
--- One row a declaration and what ran under it. agrees is NULL where nothing tells what ran.
+-- One row a declaration and what ran under it. NCCL_ALGO is read as NCCL does: a list, after ^ of what is excluded, by
+-- collective where func: stands before it. agrees is NULL where nothing tells what ran, where it does not speak of that
+-- collective, and where one batch size alone ran under batch invariance.
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
 -- column: declared VARCHAR - — as planned or set
@@ -10,12 +12,20 @@
 -- needs: s_records(req_id, expected_algo_id)
 -- uses: _shared/steps
 WITH invariant AS (
-    SELECT key AS declared FROM bundle WHERE key = 'deployment.batch_invariant' AND value IN ('true', '1')
+    SELECT key AS declared, NULL AS replica FROM bundle
+    WHERE key = 'deployment.batch_invariant' AND value IN ('true', '1')
     UNION
-    SELECT name || '=' || value FROM nsys_environment
-    WHERE name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE') AND value NOT IN ('0', '', 'false')
+    SELECT e.name || '=' || e.value, s.replica
+    FROM nsys_environment AS e
+    JOIN sources AS s USING (source_id)
+    WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE') AND e.value NOT IN ('0', '', 'false')
 ), chosen AS (
-    SELECT DISTINCT s.value AS declared, t.algo
+    SELECT DISTINCT s.value AS declared, t.algo,
+           CASE WHEN contains(s.value, ':')
+                THEN list_filter(string_split(lower(s.value), ';'), lambda f: starts_with(f, lower(t.func) || ':'))[1]
+                ELSE lower(s.value) END AS rule,
+           list_contains(string_split(replace(replace(regexp_replace(rule, '^[a-z]+:', ''), '^', ''), '_', ''), ','),
+                         lower(replace(t.algo, '_', ''))) AS named
     FROM nccl_settings AS s
     LEFT JOIN nccl_tuning AS t ON t.host IS NOT DISTINCT FROM s.host AND t.algo IS NOT NULL
     WHERE s.name = 'NCCL_ALGO'
@@ -33,14 +43,16 @@ WITH invariant AS (
     GROUP BY ALL
     UNION ALL
     SELECT 'nccl_algorithm', NULL, declared, algo, count(*), NULL,
-           CASE WHEN algo IS NOT NULL THEN contains(upper(declared), upper(algo)) END
+           CASE WHEN contains(rule, '^') THEN NOT named ELSE named END AS agrees
     FROM chosen
     GROUP BY ALL
     UNION ALL
     -- invariant to the batch: one tactic at every batch size
     SELECT 'batch_invariance', s.replica, i.declared, count(DISTINCT s.algo_id) || ' tactics at ' ||
-           count(DISTINCT s.batch_size) || ' batch sizes', count(*), NULL, count(DISTINCT s.algo_id) = 1
-    FROM invariant AS i, steps AS s
+           count(DISTINCT s.batch_size) || ' batch sizes', count(*), NULL,
+           CASE WHEN count(DISTINCT s.batch_size) > 1 THEN count(DISTINCT s.algo_id) = 1 END
+    FROM invariant AS i
+    JOIN steps AS s ON i.replica IS NULL OR i.replica = s.replica
     WHERE s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
     GROUP BY s.replica, i.declared
 )

@@ -1,5 +1,6 @@
 -- How long each rank and each replica spent in each regime, and how often it entered it.
--- One row a replica, rank (NULL: the replica) and regime. It can't tell time without records of state.
+-- One row a replica, rank (NULL: the replica) and regime. An iteration counts until the next
+-- one begins: an engine that idles stays in the regime that it was left in. It can't tell what passed in between.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- column: replica VARCHAR - — replica
 -- column: rank INTEGER - — rank; NULL: the replica

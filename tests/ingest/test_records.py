@@ -196,6 +196,39 @@ def test_one_id_on_two_replicas(tmp_path: Path) -> None:
     assert rows(store, "FROM sources SELECT lines, parsed, ignored, rejected") == [(10, 10, 0, 0)]
 
 
+def test_a_request_that_moved_has_one_x_record(tmp_path: Path) -> None:
+    """Two replicas admitted it, its steps run on: the first admitted is kept, the other counted."""
+    (tmp_path / "bundle").mkdir()
+    lines = [
+        {"record": "x", "req_id": "q", "replica": "b", "admitted_ns": 20},
+        {"record": "x", "req_id": "q", "replica": "a", "admitted_ns": 10},
+        {"record": "s", "req_id": "q", "replica": "a", "step": 0},
+        {"record": "s", "req_id": "q", "replica": "b", "step": 1},
+    ]
+    (tmp_path / "bundle" / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    assert rows(store, "FROM x_records SELECT req_id, replica") == [("q", "a")]
+    assert rows(store, "FROM ignored SELECT why, lines") == [
+        ("x record of a request that had been admitted before, on another replica", 1)
+    ]
+    assert rows(store, "FROM sources SELECT lines, parsed, ignored, rejected, rows") == [(4, 3, 1, 0, 3)]
+
+
+def test_an_engine_that_began_again(tmp_path: Path) -> None:
+    """Its second life counts from 0 again, an hour later: said, for the records name no life."""
+    hour = 3_600_000_000_000
+    (tmp_path / "bundle").mkdir()
+    lines = [
+        {"record": "s", "replica": "a", "rank": 0, "iteration": n, "ts_ns": life * hour + n} | request
+        for life in (0, 1) for n in range(5) for request in ({}, {"req_id": f"r{life}", "step": n})
+    ]  # fmt: skip
+    (tmp_path / "bundle" / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    ((severity, code, message),) = rows(store, "FROM notes SELECT severity, code, message")
+    assert (severity, code) == ("data_loss", "iterations-begun-again")
+    assert message.startswith("replica a: 3 iterations were recorded at two times: its counter began again")
+
+
 def test_doubles_across_files(tmp_path: Path) -> None:
     """The order of files decides nothing: the earliest is kept, whichever file it stands in."""
     late = '{"record":"s","req_id":"q","step":0,"ts_ns":20,"token_id":2}'

@@ -1,6 +1,7 @@
 -- Request ids that several replicas served: mirrored traffic, or ids that clients give. Where two replicas recorded the
--- same step of an id, these are two requests, told apart as replica/id. A request that moved from one replica to
--- another shares no step with itself and stays one. An x record without a replica (a gateway's) is each one's.
+-- same step of an id, these are two requests, told apart as replica/id. An x record without a replica (a gateway's) is
+-- each one's. A request that moved from one replica to another shares no step with itself and stays one: of its x
+-- records the first admitted is kept, the others are counted as ignored.
 CREATE TEMP TABLE same_ids AS
 WITH several AS (
     SELECT req_id FROM s_records WHERE req_id IS NOT NULL GROUP BY req_id HAVING min(replica) <> max(replica)
@@ -25,3 +26,14 @@ SELECT -1, 'notice', 'same-request-id',
 FROM same_ids
 HAVING count(*) > 0;
 DROP TABLE same_ids;
+CREATE TEMP TABLE moved AS
+SELECT source_id, line, req_id
+FROM x_records
+QUALIFY row_number() OVER (PARTITION BY req_id ORDER BY admitted_ns NULLS LAST, replica NULLS LAST, source_id, line) > 1;
+DELETE FROM x_records WHERE (source_id, line, req_id) IN (FROM moved);
+INSERT INTO ignored
+SELECT source_id, 'x record of a request that had been admitted before, on another replica', count(*) FROM moved GROUP BY source_id;
+UPDATE sources SET parsed = parsed - d.n, rows = rows - d.n, ignored = ignored + d.n
+FROM (SELECT source_id, count(*) AS n FROM moved GROUP BY source_id) AS d
+WHERE sources.source_id = d.source_id;
+DROP TABLE moved;
