@@ -23,6 +23,7 @@ from postmortem.ingest.readers.records import READER
 from postmortem.ingest.readers.records.blocks import MAX_LINE
 from postmortem.ingest.readers.records.bulk import bulk
 from postmortem.ingest.readers.records.read import read
+from postmortem.ingest.recognise import recognise
 from tests.ingest.stores import ingested, rows
 
 SAMPLES = Path(__file__).parents[2] / "sample_traces" / "formats" / "records"
@@ -122,6 +123,18 @@ def test_marks_are_told_by_their_key(tmp_path: Path) -> None:
     )
     assert [r["step"] for r in got.s] == [3, 4]
     assert [n for n, _, _ in got.rejects] == [2, 4]
+
+
+@pytest.mark.parametrize("mark", ['{"level":"INFO"}', '["s"]', "7"])
+def test_a_mark_that_is_no_text(tmp_path: Path, mark: str) -> None:
+    """A log whose ``record`` is an object (loguru's) is nobody's, and a line of it among records is a reject."""
+    foreign = f'{{"text":"hi","record":{mark},"step":1}}\n'
+    path = tmp_path / "app.jsonl"
+    path.write_text(foreign)
+    assert recognise(head_of(BundleFile("app.jsonl", path))) is None
+    got = written(tmp_path, '{"record":"s","req_id":"q","step":0}\n' + foreign)
+    assert [r["line"] for r in got.s] == [1]
+    assert [(n, reason) for n, reason, _ in got.rejects] == [(2, "neither an x nor an s record")]
 
 
 def test_records_that_cannot_be_placed() -> None:
@@ -293,6 +306,17 @@ def test_parquet_of_another_type(tmp_path: Path) -> None:
     got = Got(parquet(tmp_path, table))
     assert got.s == []
     assert len(got.rejects) == 2
+
+
+def test_parquet_mark_that_is_no_text(tmp_path: Path) -> None:
+    """A Parquet file whose ``record`` is no column of texts is nobody's, whatever its other columns."""
+    rows = {"req_id": ["q"], "step": [0]}
+    for marks, known in (([{"level": "INFO"}], 0), ([["s"]], 0), ([7], 0), (["s"], 90), ([None], 90)):
+        path = parquet(tmp_path, pa.table({**rows, "record": marks}))
+        assert READER.sniff(head_of(BundleFile("unknown.bin", path))) == known
+    path = parquet(tmp_path, pa.table({**rows, "record": pa.array(["s"]).dictionary_encode()}))
+    assert READER.sniff(head_of(BundleFile("unknown.bin", path))) == 90
+    assert [r["step"] for r in Got(path).s] == [0]
 
 
 def test_damaged_parquet(tmp_path: Path) -> None:

@@ -136,9 +136,9 @@ def limits(kind: str) -> dict[str, tuple[int | None, int | None, int | None]]:
 def kind_of(record: dict[str, Any]) -> str | None:
     """x, s or recorder, by its mark, else by the fields that only one of them has; None: neither."""
     mark = record.get("record")
-    if mark in KINDS:
-        return str(mark)
-    if mark is not None:
+    if isinstance(mark, str) and mark in KINDS:
+        return mark
+    if mark is not None:  # another program's: loguru's ``record`` is an object
         return None
     if any(key.endswith("_sha256") for key in record):
         return "x"
