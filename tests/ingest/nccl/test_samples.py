@@ -85,6 +85,43 @@ def test_init_wordings() -> None:
     assert got.kinds() == {"init_complete": 3, "init_start": 3, "destroy_abort": 1}
 
 
+ROOT = "ncclCommInitRank comm 0x1000 rank 0 nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xabc"
+SPLIT = "ncclCommSplit comm {} rank {} nranks 2 cudaDev 0 nvmlDev 0 busId 1000 parent 0x1000 color 5 key 0 commId 0xdef"
+OLD_SPLIT = "comm {} rank {} nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xdef"
+
+
+@pytest.mark.parametrize("split", [SPLIT, OLD_SPLIT], ids=["2.21", "2.18, which prints no parent"])
+def test_two_splits_of_one_color(tmp_path: Path, split: str) -> None:
+    """NCCL 2.18 to 2.22 make a split's commId of its parent and color alone: the second split is another one."""
+    head = "n1:100:200 [0] NCCL INFO "
+    made = [ROOT, split.format("0x3000", 0), split.format("0x4000", 1)]  # the second split turned the ranks round
+    log = "".join(f"{head}{one} - Init {how}\n" for one in made for how in ("START", "COMPLETE"))
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_communicators"), "comm_key", "rank", "start_line", "complete_line") == [
+        ("0xabc", 0, 1, 2),
+        ("0xdef", 0, 3, 4),
+        ("0xdef/split2", 1, 5, 6),
+    ]
+    torn = log.replace(
+        f"{made[2]} - Init START", "comm 0x4000 rank 1 nranks 2 nNodes 1 localRanks 2 localRank 1 MNNVL 0"
+    )
+    keys = [r["comm_key"] for r in read_bytes(tmp_path, torn.encode()).rows("nccl_communicators")]
+    assert keys == ["0xabc", "0xdef", "0xdef/split2"]
+
+
+def test_split_of_a_process_with_two_ranks(tmp_path: Path) -> None:
+    """2.23 prints neither commId nor count of a split: two ranks of one process count by their own parents."""
+    log = "".join(
+        f"n1:100:20{r} [{r}] NCCL INFO ncclCommInitRank comm 0x{r + 1}000 rank {r} nranks 2 cudaDev {r} nvmlDev {r}"
+        f" busId {r + 1}000 commId 0xabc - Init COMPLETE\n"
+        f"n1:100:20{r} [{r}] NCCL INFO ncclCommSplit comm 0x{r + 3}000 rank {r} nranks 2 cudaDev {r} nvmlDev {r}"
+        f" busId {r + 1}000 parent 0x{r + 1}000 color 0 key {r}- Init START\n"
+        for r in (0, 1)
+    )
+    got = read_bytes(tmp_path, log.encode())
+    assert {r["comm_key"] for r in got.rows("nccl_communicators")} == {"0xabc", "0xabc/split1/color0/n2"}
+
+
 def test_colours() -> None:
     """Colours go, also where their escape byte was lost."""
     got = sample("ansi-colours-escape-lost.log")
