@@ -164,6 +164,35 @@ def test_launcher_prefixes() -> None:
     assert columns(rows[-1:], "t_ns", "time_from") == [(1793613600500000000, "launcher")]
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        "{0}: ", "{0}.local: ", "10.0.0.{1}: ", "worker-{1}: ", "{0}  | ", "job_worker.{1}.x7k@vm   | ",
+        "[pod/{0}/main] ", "[pod/{0}/main] 2026-11-02T10:00:00.5Z ",
+    ],
+)  # fmt: skip
+def test_labels_of_hosts(tmp_path: Path, label: str) -> None:
+    """pdsh, docker compose and kubectl name the host before the record: pods of one pid stay two processes."""
+    hosts = ["alpha", "beta"]
+    log = "".join(f"{label.format(h, n)}{h}:7:20 [0] net.cc:1 NCCL WARN {n} failed\n" for n, h in enumerate(hosts))
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_errors"), "host", "pid", "first_cause") == [(host, 7, True) for host in hosts]
+
+
+@pytest.mark.parametrize("label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] "])
+def test_label_alone_is_blank(tmp_path: Path, label: str) -> None:
+    """The empty line before a warning is blank behind its host's name as well; the version behind it is read."""
+    got = read_bytes(tmp_path, f"{label}NCCL version 2.18.3+cuda12.2\n{label}\n{label.rstrip()}\n".encode())
+    assert (got.facts.version, got.ignored) == ("2.18.3+cuda12.2", {"blank": 2})
+
+
+@pytest.mark.parametrize("torn", ["AllReduce: opCo", "Connected all ri"])
+def test_torn_text_is_no_label(tmp_path: Path, torn: str) -> None:
+    """A host glued to torn text stays unknown, whatever stands before."""
+    got = read_bytes(tmp_path, f"{torn}n1:7:20 [0] NCCL INFO Using network IB\n".encode())
+    assert columns(got.rows("nccl_records"), "host", "pid", "kind") == [(None, 7, "network")]
+
+
 def test_clock_is_no_process() -> None:
     """A clock time before a bracket is no torn record."""
     got = sample("clock-is-no-process.log")

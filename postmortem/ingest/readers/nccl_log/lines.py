@@ -16,7 +16,7 @@ _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([PF])(?::\S*)? (.*)",
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 
-# What stands before a text: quotes, bars, launchers' marks, times; rank groups name the rank.
+# What stands before a text: quotes, bars, launchers' marks, hosts' names, times; RANKS name the rank.
 _LEAD = re.compile(
     r"(?:[>|\s]+"
     r"|\[\d+,(?P<mpi>\d{1,9})\]<std(?:out|err)>:\s?"
@@ -27,9 +27,15 @@ _LEAD = re.compile(
     r"|(?P<srun>\d{1,7}): "
     r"|\[(?P<launcher>\d{1,7})\] (?=\S)(?!NCCL )"
     r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?:?\s?"
+    r"|\[pod/[\w./-]+\](?:\s|$)"
+    r"|[\w.@-]+\s+\|(?:\s|$)"
+    # pdsh's ``host: `` stands before its own host, or bears a digit: NCCL's words before a colon have none.
+    r"|(?P<label>[\w-]+)(?:\.[\w.-]*)?: (?=(?P=label):)"
+    r"|(?=[\w.-]*\d)[A-Za-z0-9][\w.-]*:(?: |$)"
     r")",
     re.ASCII,
 )
+RANKS = {"mpi", "torch", "srun", "launcher"}  # its groups that hold one
 
 
 @dataclass(slots=True)
@@ -99,7 +105,7 @@ def unlink(line: str) -> str:
 
 
 def lead_of(text: str) -> tuple[int, int | None]:
-    """How far launchers' marks reach into ``text``, and the rank they name (None: none).
+    """How far launchers' marks and hosts' names reach into ``text``, and the rank they name (None: none).
 
     torchrun's ``[default3]:`` and ``[host:3]:`` number the workers of one node: no rank.
     """
@@ -109,6 +115,6 @@ def lead_of(text: str) -> tuple[int, int | None]:
         match = _LEAD.match(text, at)
         if match is None or match.end() == at:
             return at, rank
-        if match.lastgroup is not None:
+        if match.lastgroup in RANKS:
             rank = int(match[match.lastgroup])
         at = match.end()
