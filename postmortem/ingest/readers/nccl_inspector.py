@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ NAME = "nccl_inspector"
 ROWS = 50_000  # rows of one batch: some tens of MB of Python objects at most
 NS_PER_US = 1_000
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
+LINES = 20  # a torn or foreign line may come first; twenty are read before giving up
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
 
 SCHEMA = pa.schema([
@@ -85,11 +87,11 @@ class Fields:
 
 
 def sniff(head: Head) -> int:
-    """95: JSON Lines with ``coll_perf`` or ``p2p_perf`` records; 0: anything else."""
-    for line in head.data.lstrip(b"\xef\xbb\xbf").split(b"\n"):
-        text = line.strip()
-        if text:
-            return 95 if text.startswith(b"{") and _MARK.search(text) else 0
+    """95: JSON Lines with ``coll_perf`` or ``p2p_perf`` records; 85: such after a torn line; 0: anything else."""
+    lines = (text for line in head.data.lstrip(b"\xef\xbb\xbf").split(b"\n") if (text := line.strip()))
+    for number, text in enumerate(islice(lines, LINES)):
+        if text.startswith(b"{") and _MARK.search(text):
+            return 85 if number else 95
     return 0
 
 

@@ -49,6 +49,7 @@ def test_dump_is_claimed_by_content(path: Path) -> None:
     [
         b"",
         b'{"record": "s", "req_id": "a", "step": 0, "note": "n1:1:1 [0] NCCL INFO Using network IB"}\n',
+        b'{"a": 1}\n{"b": "n1:1:1 [0] NCCL INFO Using network IB"}\n',
         b'{"record": "x", "req_id": "a", "raw_prompt_sha256": "00"}\n',
         b"SQLite format 3\0 n1:1:1 [0] NCCL INFO Using network IB\n",
         b"set NCCL_DEBUG=INFO and read the NCCL INFO lines\n",
@@ -59,6 +60,37 @@ def test_others_are_left_alone(data: bytes) -> None:
     """Records of other kinds that quote a log, databases and prose are no NCCL log and no dump."""
     head = Head("nccl.log", data, Path("nccl.log"))
     assert (nccl_log.READER.sniff(head), nccl_inspector.READER.sniff(head)) == (0, 0)
+
+
+NETWORK = b"n1:1:1 [0] NCCL INFO Using network IB\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "sure"),
+    [
+        (b'{"level":"info","msg":"starts"}\n', 70),
+        (b'{"level":"info","msg":"starts"}\n{"log":"x\\n","stream":"stdout","time":""}\n', 70),
+        (b"\0" * 3_000, 95),
+        (b'{"level":"info",\n"msg":"starts"}\n', 0),
+        (b'[{"level":"info"},\n', 0),
+    ],
+    ids=["JSON line", "JSON line, container", "NULs", "JSON document", "JSON list"],
+)
+def test_what_may_stand_first(tmp_path: Path, first: bytes, sure: int) -> None:
+    """A line of JSON or NULs (a file cut under its writer) before a log hide it not; a JSON document may quote one."""
+    path = tmp_path / "server.log"
+    path.write_bytes(first + NETWORK)
+    assert nccl_log.READER.sniff(Head("server.log", first + NETWORK, path)) == sure
+    if sure:
+        assert columns(collect(path).rows("nccl_records"), "host", "line") == [("n1", first.count(b"\n") + 1)]
+
+
+def test_dump_whose_first_line_is_torn(tmp_path: Path) -> None:
+    """A dump that begins in the middle of a record is one, and its first line a reject."""
+    data = b'_time_us":12}}\n' + (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_bytes()
+    assert nccl_inspector.READER.sniff(Head("d", data, Path("d"))) == 85
+    assert [r.place for r in read_bytes(tmp_path, data, nccl_inspector.READER).rejects] == [1]
+    assert nccl_inspector.READER.sniff(Head("d", NETWORK * 20 + data, Path("d"))) == 0
 
 
 def test_address_used_again() -> None:

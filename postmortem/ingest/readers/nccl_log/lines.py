@@ -59,6 +59,9 @@ class Unwrapper:
         if line.endswith("\r"):
             line = line.rstrip("\r")
         first = line[:1]
+        if first == "\0":  # a log cut under its writer, behind another
+            line = line.lstrip("\0")
+            first = line[:1]
         if first == "{" and line.startswith('{"log":'):
             return self._docker(number, line)
         if first == "2":

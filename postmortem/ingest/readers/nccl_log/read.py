@@ -195,10 +195,17 @@ class Pass:
 
 
 def chunks(source: Source) -> Iterator[bytes]:
-    """The file in pieces that end at a newline; the last, which may be empty, need not."""
+    """The file in pieces that end at a newline; the last, which may be empty, need not.
+
+    NULs before its first character, as many as were cut under its writer, are passed over.
+    """
     held: list[bytes] = []
+    begun = False
     with source.open() as file:
         while data := file.read(CHUNK):
+            if not begun:
+                data = data.lstrip(b"\0")
+                begun = bool(data)
             end = data.rfind(b"\n") + 1
             if end:
                 held.append(data[:end])
