@@ -271,6 +271,48 @@ def test_torn() -> None:
     assert [r.place for r in got.rejects] == [3, 5]
 
 
+WHOLE = {
+    "x.cc:9 NCCL WARN [Proxy Service 1] Failed to execute operation Connect from rank 1, retcode 3": "warn_other",
+    "x.cc:9 NCCL WARN comm 0x7fa8 has already been destroyed": "warn_other",
+    "x.cc:9 NCCL WARN socketPollConnect: connect to 10.0.0.1<4000> returned Connection refused,"
+    " exceeded error retry count after 35 attempts": "socket_fail",
+    "x.cc:9 NCCL WARN socketPollConnect: Connect to 10.0.0.1<4000> returned 111(Connection refused)"
+    " errno 115(Operation now in progress)": "socket_fail",
+    "NCCL INFO Channel 00 :    0   1": "channel_order",
+    "NCCL INFO Ring 00 :    0 127": "channel_order",
+    "NCCL INFO comm 0x7fa8 rank 0 nranks 2 - COMPLETE": "init_complete",
+}
+CUT = ["NCCL INFO Channel 00 : 0", "NCCL INFO comm 0x7fa8 rank 0 nranks", "x.cc:9 NCCL WARN Connect to 10.0"]
+
+
+@pytest.mark.parametrize("text", [*WHOLE, *CUT])
+def test_whole_or_cut(tmp_path: Path, text: str) -> None:
+    """A whole record of an old or rare wording is not told torn, and a cut one is."""
+    got = read_bytes(tmp_path, f"n1:1:2 [0] {text}\n".encode())
+    if text in WHOLE:
+        assert columns(got.rows("nccl_records"), "kind", "torn") == [(WHOLE[text], False)]
+        assert got.notes == []
+    else:
+        assert columns(got.rows("nccl_records"), "torn") == [(True,)]
+
+
+def test_oldest_communicator(tmp_path: Path) -> None:
+    """The wording before 2.4 makes a communicator of rank and size."""
+    got = read_bytes(tmp_path, b"n1:1:2 [0] NCCL INFO comm 0x7fa8 rank 0 nranks 2 - COMPLETE\n")
+    assert columns(got.rows("nccl_communicators"), "comm", "rank", "nranks", "complete_line") == [(0x7FA8, 0, 2, 1)]
+
+
+@pytest.mark.parametrize("more", ["", " (Ray deduplicates logs by default. Set RAY_DEDUP_LOGS=0 to disable.)\x1b[0m"])
+def test_ray_repeats(tmp_path: Path, more: str) -> None:
+    """What Ray writes behind a line that it left out elsewhere belongs to no record."""
+    tail = f"\x1b[32m [repeated 7x across cluster]{more}"
+    texts = [ROOT + " - Init COMPLETE", "NCCL_IB_DISABLE set by environment to 1.", "Connected all rings"]
+    got = read_bytes(tmp_path, "".join(f"(W pid=9) n1:1:2 [0] NCCL INFO {t}{tail}\n" for t in texts).encode())
+    assert got.kinds() == {"init_complete": 1, "env_set": 1, "connected": 1}
+    assert [r["msg"] for r in got.rows("nccl_records")] == texts
+    assert columns(got.rows("nccl_settings"), "name", "value") == [("NCCL_IB_DISABLE", "1")]
+
+
 def test_first_cause() -> None:
     """Flushes, harmless warnings and later errors of a peer are no first cause; another peer is."""
     got = sample("flush-cascade.log")

@@ -1,4 +1,4 @@
-"""From physical lines to text: container wrappers, colours, launcher prefixes.
+"""From physical lines to text: container wrappers, colours, launchers' prefixes and suffixes.
 
 A *text* is what one program wrote as one line. Docker and CRI break a long one into several
 physical lines; those are joined again.
@@ -14,6 +14,8 @@ from postmortem.ingest.readers.nccl_log.times import Stamp, container_time
 
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([PF])(?::\S*)? (.*)", re.S)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m")
+# What Ray writes behind a line that other workers wrote as well, with an explanation the first time.
+_REPEATED = re.compile(r" \[repeated \d+x across cluster\](?: \(Ray deduplicates logs .*)?$")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 
 # What stands before a text: quotes, bars, launchers' marks, hosts' names, times; RANKS name the rank.
@@ -96,9 +98,11 @@ class Unwrapper:
 
 
 def clean(line: str) -> str:
-    """A line without terminal colours, whether or not their escape byte survived."""
+    """A line without terminal colours, whether or not their escape byte survived, and Ray's count of repeats."""
     if "m" in line and ("\x1b" in line or "[" in line):
-        return _COLOUR.sub("", line)
+        line = _COLOUR.sub("", line)
+    if "x across cluster]" in line:
+        line = _REPEATED.sub("", line)
     return line
 
 
