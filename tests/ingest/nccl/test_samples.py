@@ -225,6 +225,35 @@ def test_torn_text_is_no_label(tmp_path: Path, torn: str) -> None:
     assert columns(got.rows("nccl_records"), "host", "pid", "kind") == [(None, 7, "network")]
 
 
+OWN = "n1:{0}:20 [0] NCCL INFO comm 0x55 rank 1 nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xabc - Init COMPLETE\n"
+CALL = (
+    "n1:{0}:20 [0] NCCL INFO AllReduce: opCount 0 sendbuff 0x1 recvbuff 0x1 count 4 datatype 7 op 0 root 0 comm 0x55"
+    " [nranks=2] stream 0x5\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "rank", "rank_from"),
+    [
+        ("NCCL version 2.18.3+cuda12.2\n" + OWN, 1, "NCCL's largest communicator"),
+        (OWN + OWN.replace("{0}", "8"), None, None),
+        ("[rank5]: " + OWN, 5, "the launcher's prefix"),
+        ("5: " + OWN + "5: " + OWN.replace("{0}", "8"), 5, "the launcher's prefix"),
+        ("5: " + OWN + CALL, 5, "the launcher's prefix"),
+        ("5: " + OWN + CALL.replace("{0}", "8"), None, None),
+        ("5: " + OWN + "6: " + OWN, 1, "NCCL's largest communicator"),
+    ],
+    ids=[
+        "version without process", "two processes", "prefix", "process started anew", "prefix lost on some lines",
+        "another process without prefix", "prefixes that differ",
+    ],
+)  # fmt: skip
+def test_rank_of_the_file(tmp_path: Path, log: str, rank: int | None, rank_from: str | None) -> None:
+    """A file's rank is its launcher's where all prefixes agree, else one process's in its largest communicator."""
+    facts = read_bytes(tmp_path, log.format(7).encode()).facts
+    assert (facts.rank, facts.rank_from) == (rank, rank_from)
+
+
 def test_clock_is_no_process() -> None:
     """A clock time before a bracket is no torn record."""
     got = sample("clock-is-no-process.log")
