@@ -78,6 +78,14 @@ class Fields:
             raise BadRecord(f"{key} is not finite")
         return value
 
+    def real(self, key: str) -> float | None:
+        """A number as a double, or None where absent; BadRecord for anything else."""
+        value = self.number(key)
+        try:
+            return None if value is None else float(value)
+        except OverflowError as e:
+            raise BadRecord(f"{key} is beyond a double") from e
+
     def part(self, key: str) -> Fields:
         """An object within; empty where absent; BadRecord for anything else."""
         value = self.values.get(key)
@@ -131,6 +139,8 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
     top_value = json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
     if not isinstance(top_value, dict):
         raise BadRecord("is no JSON object")
+    if b"\\u" in text and _half(top_value):
+        raise BadRecord("holds half a character")
     top = Fields(top_value)
     kind = "coll" if "coll_perf" in top_value else "p2p"
     if f"{kind}_perf" not in top_value:
@@ -148,8 +158,8 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
         line, _comm_id(header), header.text("comm_name"), header.whole("rank", _INT32),
         header.whole("n_ranks", _INT32), header.whole("nnodes", _INT32), name,
         perf.whole(f"{kind}_sn"), perf.whole("p2p_peer", _INT32), perf.whole(f"{kind}_msg_size_bytes"),
-        _float(perf.number(f"{kind}_exec_time_us")), perf.text(f"{kind}_timing_source"),
-        _float(perf.number(f"{kind}_algobw_gbs")), _float(perf.number(f"{kind}_busbw_gbs")),
+        perf.real(f"{kind}_exec_time_us"), perf.text(f"{kind}_timing_source"),
+        perf.real(f"{kind}_algobw_gbs"), perf.real(f"{kind}_busbw_gbs"),
         start, stop, _ns(metadata.whole("dump_timestamp_us", _INT64 // NS_PER_US)),
         metadata.text("hostname"), metadata.whole("pid"), _extra(top_value, kind, flat),
     ), metadata.text("inspector_output_format_version")  # fmt: skip
@@ -159,8 +169,13 @@ def _no_constant(text: str) -> float:
     raise BadRecord(f"holds {text}, which JSON has not")
 
 
-def _float(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _half(value: Any) -> bool:
+    """Whether a text within is no UTF-8: an escape of one surrogate without its other."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _ns(us: int | None) -> int | None:

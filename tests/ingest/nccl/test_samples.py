@@ -186,6 +186,14 @@ def test_docker_json() -> None:
     assert got.facts.parsed == 3
 
 
+def test_docker_json_of_half_a_character(tmp_path: Path) -> None:
+    """A container's line with half a character, which no column holds, is a reject; those around it are read."""
+    line = '{"log":"n1:1:1 [0] NCCL INFO Using network IB%s\\n","stream":"stdout","time":""}\n'
+    got = read_bytes(tmp_path, (line % "" + line % "\\ud800" + line % "").encode())
+    assert columns(got.rows("nccl_records"), "line") == [(1,), (3,)]
+    assert [r.place for r in got.rejects] == [2]
+
+
 def test_launcher_prefixes() -> None:
     """Launchers that name a rank give it; a worker's number on its node is no rank."""
     got = sample("launcher-prefixes.log")
@@ -282,8 +290,11 @@ def test_time_format_of_the_deployment(tmp_path: Path) -> None:
     path.write_text("<02.11.2026 10h00m00,5> n1:1:1 [0] NCCL INFO Using network IB\n")
     got = collect(path, time_format="%d.%m.%Y %Hh%Mm%S,%1f")
     assert columns(got.rows("nccl_records"), "t_ns") == [(1793613600500000000,)]
-    with pytest.raises(ValueError, match="%Q"):
+    with pytest.raises(ValueError, match=r"logs\.time_format '%Q': %Q is not understood"):
         collect(path, time_format="%Q")
+    for twice in ("%F %T %z %d", "%d %e"):
+        with pytest.raises(ValueError, match=rf"logs\.time_format '{twice}': %d stands twice"):
+            collect(path, time_format=twice)
 
 
 def test_torn() -> None:
@@ -411,3 +422,25 @@ def test_inspector_rejects() -> None:
     got = collect(INSPECTOR_SAMPLES / "bad-records.jsonl", nccl_inspector.READER)
     assert [r.place for r in got.rejects] == [2, 3, 5, 6]
     assert got.balances()
+
+
+HALF = '"\\ud800"'  # the first half of a character of two
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("61974", "9" * 400, "coll_exec_time_us is beyond a double"),
+        ('"example-hostname"', HALF, "holds half a character"),
+        ('"coll_sn"', f'"more":{HALF},"coll_sn"', "holds half a character"),
+        ('"coll_sn"', f'{HALF}:1,"coll_sn"', "holds half a character"),
+    ],
+    ids=["400 digits", "half a character", "the same in an unknown field", "the same in a key"],
+)
+def test_inspector_record_that_no_column_holds(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    """A value that no column can hold is a reject of its record; those around it are read."""
+    good = (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text().strip()
+    assert old in good
+    got = read_bytes(tmp_path, "\n".join([good, good.replace(old, new), good]).encode(), nccl_inspector.READER)
+    assert [r["line"] for r in got.rows("nccl_inspector")] == [1, 3]
+    assert [(r.place, r.reason) for r in got.rejects] == [(2, reason)]

@@ -83,6 +83,7 @@ class Unwrapper:
             record = json.loads(line)
             text, stream, time = record["log"], str(record.get("stream", "")), str(record.get("time", ""))
             whole = text.endswith("\n")
+            text.encode()  # an escape may be half a character
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return Text("", [number], None, "a container's JSON line is cut or malformed")
         return self._join(stream, Text(clean(text.rstrip("\r\n")), [number], container_time(time)), whole)
