@@ -22,6 +22,7 @@ NAME = "nccl_inspector"
 ROWS = 50_000  # rows of one batch: some tens of MB of Python objects at most
 NS_PER_US = 1_000
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
+_TIME_US = (2**62 - 1) // NS_PER_US  # the difference of two such times still fits 64 bits of ns
 LINES = 20  # a torn or foreign line may come first; twenty are read before giving up
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
 
@@ -160,7 +161,7 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
         perf.whole(f"{kind}_sn"), perf.whole("p2p_peer", _INT32), perf.whole(f"{kind}_msg_size_bytes"),
         perf.real(f"{kind}_exec_time_us"), perf.text(f"{kind}_timing_source"),
         perf.real(f"{kind}_algobw_gbs"), perf.real(f"{kind}_busbw_gbs"),
-        start, stop, _ns(metadata.whole("dump_timestamp_us", _INT64 // NS_PER_US)),
+        start, stop, _ns(metadata.whole("dump_timestamp_us", _TIME_US)),
         metadata.text("hostname"), metadata.whole("pid"), _extra(top_value, kind, flat),
     ), metadata.text("inspector_output_format_version")  # fmt: skip
 
@@ -202,12 +203,11 @@ def _span(perf: Fields) -> tuple[int | None, int | None]:
     events = trace.values.get("kernel_events") or []
     if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
         raise BadRecord("kernel_events is no list of objects")
-    limit = _INT64 // NS_PER_US
     # 0 stands for a time that was not taken.
-    starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", limit))]
-    stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", limit))]
-    start = min(starts) if starts else trace.whole("coll_start_ts", limit) or trace.whole("p2p_start_ts", limit)
-    stop = max(stops) if stops else trace.whole("coll_stop_ts", limit) or trace.whole("p2p_stop_ts", limit)
+    starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", _TIME_US))]
+    stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", _TIME_US))]
+    start = min(starts) if starts else trace.whole("coll_start_ts", _TIME_US) or trace.whole("p2p_start_ts", _TIME_US)
+    stop = max(stops) if stops else trace.whole("coll_stop_ts", _TIME_US) or trace.whole("p2p_stop_ts", _TIME_US)
     return _ns(start or None), _ns(stop or None)
 
 

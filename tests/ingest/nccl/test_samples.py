@@ -431,11 +431,24 @@ HALF = '"\\ud800"'  # the first half of a character of two
     ("old", "new", "reason"),
     [
         ("61974", "9" * 400, "coll_exec_time_us is beyond a double"),
+        ("1748030377748202", "4611686018427388", "dump_timestamp_us is no whole number of its size"),
+        (
+            '"coll_sn"',
+            '"event_trace_ts":{"coll_start_ts":-9000000000000000},"coll_sn"',
+            "coll_start_ts is no whole number of its size",
+        ),
         ('"example-hostname"', HALF, "holds half a character"),
         ('"coll_sn"', f'"more":{HALF},"coll_sn"', "holds half a character"),
         ('"coll_sn"', f'{HALF}:1,"coll_sn"', "holds half a character"),
     ],
-    ids=["400 digits", "half a character", "the same in an unknown field", "the same in a key"],
+    ids=[
+        "400 digits",
+        "year 2116",
+        "year 1684",
+        "half a character",
+        "the same in an unknown field",
+        "the same in a key",
+    ],
 )
 def test_inspector_record_that_no_column_holds(tmp_path: Path, old: str, new: str, reason: str) -> None:
     """A value that no column can hold is a reject of its record; those around it are read."""
