@@ -28,7 +28,8 @@ def recognise(head: Head) -> Reader | None:
     Raises SourceUnreadable where two are equally sure, OSError where the file cannot be read on.
     """
     everyone = readers()
-    if (found := _best(head, everyone)) or len(head.data) < HEAD_BYTES or b"\0" in head.data:
+    # A text that was cut to nothing under its writer (logrotate's copytruncate) begins with NULs.
+    if (found := _best(head, everyone)) or len(head.data) < HEAD_BYTES or b"\0" in head.data.lstrip(b"\0"):
         return found
     late = {name: r for name, r in everyone.items() if r.anywhere}
     return next((r for part in _later(head) if (r := _best(part, late))), None)

@@ -2,7 +2,9 @@
 -- One row a stretch of equal choices for one collective and size of one communicator, in the order of the
 -- log. Another algorithm, protocol or number of channels adds in another order, which is enough to change
 -- the last bits of a sum. Only rank 0 of a communicator prints its choices, NCCL 2.20 and newer, and a
--- choice made while a CUDA graph was captured is printed once however often it is replayed.
+-- choice made while a CUDA graph was captured is printed once however often it is replayed. Choices whose
+-- communicator is unknown may be of several, whose lines alternate: they are gathered by choice instead of by order,
+-- and whether one of them changed stays open.
 -- param: func VARCHAR - = NULL — only this collective, e.g. AllReduce; NULL: all
 -- column: source VARCHAR - — path in the bundle
 -- column: host VARCHAR - — host
@@ -12,9 +14,9 @@
 -- column: bytes UBIGINT B — size
 -- column: choice VARCHAR - — algorithm/protocol, or the kernel of a variant
 -- column: channels BIGINT - — channels used; NULL where not printed
--- column: changed BOOLEAN - — whether another choice stood before for the same collective and size
+-- column: changed BOOLEAN - — whether another choice stood before for the same collective and size; NULL: unknown communicator
 -- column: previous VARCHAR - — that choice
--- column: times BIGINT - — how often it was chosen in this stretch
+-- column: times BIGINT - — how often it was chosen in this stretch (unknown communicator: in all)
 -- column: first_line BIGINT - — line of its first choice
 -- column: last_line BIGINT - — line of its last choice
 -- column: first_ns BIGINT ns — time of the first, UTC; NULL where none is printed
@@ -33,7 +35,8 @@ WITH chosen AS (
     FROM chosen
     WINDOW by_size AS (PARTITION BY source_id, host, pid, dev, comm_key, func, bytes ORDER BY line, piece)
 ), stretches AS (
-    SELECT *, nth > 1 AND (choice IS DISTINCT FROM before OR used IS DISTINCT FROM used_before) AS is_new
+    SELECT *, CASE WHEN comm_key IS NOT NULL THEN
+               nth > 1 AND (choice IS DISTINCT FROM before OR used IS DISTINCT FROM used_before) END AS is_new
     FROM told
 ), numbered AS (
     SELECT *, count(*) FILTER (is_new) OVER (

@@ -107,10 +107,15 @@ def docker(data: bytes) -> bytes:
         ("ncu", NOISE + (SAMPLES / "ncu" / "long.csv").read_bytes()),
         ("unrecognised", NOISE),
         ("unrecognised", b'{\n"log": [\n' + b'"a",\n' * 20_000 + json.dumps(LOG[:2_000].decode()).encode() + b"]}"),
-        ("unrecognised", b"\0" * HEAD_BYTES + LOG),
+        ("unrecognised", b"\1\0" * HEAD_BYTES + LOG),
+        ("nccl_log", b"\0" * (5 << 20) + LOG),
+        ("nccl_log", b'{"level":"info","msg":"starts"}\n' + NOISE + LOG),
     ],
-    ids=["one line", "many", "packed, after 5 MB", "container", "ncu", "none", "JSON that quotes a log", "binary"],
-)
+    ids=[
+        "one line", "many", "packed, after 5 MB", "container", "ncu", "none", "JSON that quotes a log", "binary",
+        "cut by copytruncate", "one line of JSON first",
+    ],
+)  # fmt: skip
 def test_a_text_is_looked_through_to_its_end(tmp_path: Path, kind: str, data: bytes) -> None:
     """A log whose own lines begin after the first 64 KiB is what it is; other files that quote one are not."""
     assert len(NOISE) > HEAD_BYTES

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from postmortem import open_bundle
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.bundle import head_of
 from postmortem.ingest.files import BundleFile
@@ -23,6 +24,7 @@ from postmortem.ingest.readers.records import READER
 from postmortem.ingest.readers.records.blocks import MAX_LINE
 from postmortem.ingest.readers.records.bulk import bulk
 from postmortem.ingest.readers.records.read import read
+from postmortem.ingest.recognise import recognise
 from tests.ingest.stores import ingested, rows
 
 SAMPLES = Path(__file__).parents[2] / "sample_traces" / "formats" / "records"
@@ -124,6 +126,18 @@ def test_marks_are_told_by_their_key(tmp_path: Path) -> None:
     assert [n for n, _, _ in got.rejects] == [2, 4]
 
 
+@pytest.mark.parametrize("mark", ['{"level":"INFO"}', '["s"]', "7"])
+def test_a_mark_that_is_no_text(tmp_path: Path, mark: str) -> None:
+    """A log whose ``record`` is an object (loguru's) is nobody's, and a line of it among records is a reject."""
+    foreign = f'{{"text":"hi","record":{mark},"step":1}}\n'
+    path = tmp_path / "app.jsonl"
+    path.write_text(foreign)
+    assert recognise(head_of(BundleFile("app.jsonl", path))) is None
+    got = written(tmp_path, '{"record":"s","req_id":"q","step":0}\n' + foreign)
+    assert [r["line"] for r in got.s] == [1]
+    assert [(n, reason) for n, reason, _ in got.rejects] == [(2, "neither an x nor an s record")]
+
+
 def test_records_that_cannot_be_placed() -> None:
     """A record of a request wants its step; one without a request wants replica, rank and iteration."""
     got = Got(SAMPLES / "no-request-nor-rank.jsonl")
@@ -139,10 +153,53 @@ def test_bad_bytes_and_numbers() -> None:
     """Bad UTF-8, NaN, numbers beyond 64 bits, a second document on a line and a list are rejects, each its own."""
     got = Got(SAMPLES / "bad-bytes-and-numbers.jsonl")
     assert [r["line"] for r in got.s] == [1]
-    told = ["utf-8", "invalid character", "<= 9223372036854775807", "trailing characters", "out of range", "no"]
+    told = ["utf-8", "invalid character", "<= 4611686018427387903", "trailing characters", "out of range", "no"]
     assert [n for n, _, _ in got.rejects] == [2, 3, 4, 5, 6, 7]
     assert all(word in reason for word, (_, reason, _) in zip(told, got.rejects, strict=True))
     assert "�" in got.rejects[0][2]
+
+
+# The largest and the smallest number of each kind, and the next one.
+BOUNDS = {
+    "queue_ms": (10**9, 1e9 + 1e-6), "gpu_ms": (-(10**9), -1e13), "ts_ns": (2**62 - 1, 2**62),
+    "iteration": (2**62 - 1, 2**63 - 1), "rank": (2**30 - 1, 2**31 - 1), "step": (2**62 - 1, 2**63 - 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("name", BOUNDS)
+def test_numbers_with_which_nothing_can_be_reckoned(tmp_path: Path, name: str, fast: bool) -> None:
+    """A time, duration, count or rank with which sums run over is a reject; up to its bound all are read."""
+    most, more = BOUNDS[name]
+    lines = [json.dumps({"record": "s", "req_id": "q", "step": 0} | {name: n}) for n in (most, more, most)]
+    path = tmp_path / "r.jsonl"
+    path.write_text(f"{lines[0]}\n")
+    assert bulk(path.read_bytes()) is not None
+    path.write_text("".join(f"{line}\n" for line in lines))
+    got = Got(path, fast=fast)
+    assert [(r["line"], r[name]) for r in got.s] == [(1, most), (3, most)]
+    assert [(n, f"$.{name}" in reason) for n, reason, _ in got.rejects] == [(2, True)]
+
+
+@pytest.mark.parametrize("end", [0, 1], ids=["read", "rejected"])
+def test_odd_numbers_leave_the_rest_to_answer(tmp_path: Path, end: int) -> None:
+    """A row with the oddest number that is read, or one that is not, leaves every question its answer."""
+    ranks = [
+        {"record": "s", "replica": r, "rank": n, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
+        for r in "ab" for n in (0, 1) for i in range(4)
+    ]  # fmt: skip
+    steps = [
+        {"record": "s", "req_id": "q", "step": i, "replica": r, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
+        for r in "ab" for i in range(4)
+    ]  # fmt: skip
+    odd = [row | {name: BOUNDS[name][end]} for name in BOUNDS for row in (steps[2], ranks[2]) if name in row]
+    place = tmp_path / "b"
+    place.mkdir()
+    (place / "r.jsonl").write_text("\n".join(map(json.dumps, ranks + steps + odd)))
+    with open_bundle(place, store=tmp_path / "s.duckdb") as incident:
+        assert incident.query("rejects").height == end * len(odd)
+        for name in incident.queries["query"]:
+            incident.query(name)
 
 
 def test_recorder_counts_are_since_its_start() -> None:
@@ -354,6 +411,17 @@ def test_parquet_of_another_type(tmp_path: Path) -> None:
     assert len(got.rejects) == 2
 
 
+def test_parquet_mark_that_is_no_text(tmp_path: Path) -> None:
+    """A Parquet file whose ``record`` is no column of texts is nobody's, whatever its other columns."""
+    rows = {"req_id": ["q"], "step": [0]}
+    for marks, known in (([{"level": "INFO"}], 0), ([["s"]], 0), ([7], 0), (["s"], 90), ([None], 90)):
+        path = parquet(tmp_path, pa.table({**rows, "record": marks}))
+        assert READER.sniff(head_of(BundleFile("unknown.bin", path))) == known
+    path = parquet(tmp_path, pa.table({**rows, "record": pa.array(["s"]).dictionary_encode()}))
+    assert READER.sniff(head_of(BundleFile("unknown.bin", path))) == 90
+    assert [r["step"] for r in Got(path).s] == [0]
+
+
 def test_damaged_parquet(tmp_path: Path) -> None:
     """A Parquet file cut at the end is known as one, and refused in one line or left to no reader."""
     path = parquet(tmp_path, pa.table({"req_id": ["q"] * 1000, "step": list(range(1000))}))
@@ -389,14 +457,14 @@ NUMBERS = ["0", "-0.0", "8", "0.1", "1e22", "5e-324", "123456789.123456789", "90
 def test_plain_blocks_are_read_at_once(tmp_path: Path, space: str) -> None:
     """A block as recorders write it goes the fast way, with the very values of the careful way."""
     lines = [
-        f'{{"record":{space}"s","req_id":"q{i}","step":{i},"rank":0,"gpu_ms":{n},"paging_on":true,"algo_id":{i}}}\n'
+        f'{{"record":{space}"s","req_id":"q{i}","step":{i},"rank":0,"margin":{n},"paging_on":true,"algo_id":{i}}}\n'
         for i, n in enumerate(NUMBERS)
     ]
     path = tmp_path / "r.jsonl"
     path.write_text("".join(lines))
     assert bulk(path.read_bytes()) is not None
     assert Got(path).s == Got(path, fast=False).s
-    assert [r["gpu_ms"] for r in Got(path).s] == [float(n) for n in NUMBERS]
+    assert [r["margin"] for r in Got(path).s] == [float(n) for n in NUMBERS]
 
 
 NOT_PLAIN = [
@@ -406,6 +474,8 @@ NOT_PLAIN = [
     '"req_id":"q","step":"0"',
     '"req_id":"q","step":0.0',
     '"req_id":"q","step":0,"gpu_ms":1e999',
+    '"req_id":"q","step":0,"gpu_ms":1e13',
+    '"req_id":"q","step":0,"ts_ns":9223372036854775807',
     '"req_id":"q","step":-1',
     '"req_id":"q","step":0,"rank":2147483648',
     '"req_id":"","step":0',

@@ -111,7 +111,7 @@ def test_source_settings_reach_the_store(tmp_path: Path) -> None:
     place = tmp_path / "b"
     place.mkdir()
     (place / "r.jsonl").write_text(
-        '{"record":"s","req_id":"q","step":0,"ts_ns":1000}\n{"record":"s","req_id":"q","step":1,"ts_ns":9223372036854775807}\n'
+        '{"record":"s","req_id":"q","step":0,"ts_ns":1000}\n{"record":"s","req_id":"q","step":1,"ts_ns":4611686018427387903}\n'
         '{"record":"x","req_id":"q","admitted_ns":900}\n'
     )
     (place / "bundle.toml").write_text('[[source]]\npath = "r.jsonl"\nreplica = "b"\nrank = 5\nclock_offset_ns = 50\n')

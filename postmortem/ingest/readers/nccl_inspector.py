@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,8 @@ NAME = "nccl_inspector"
 ROWS = 50_000  # rows of one batch: some tens of MB of Python objects at most
 NS_PER_US = 1_000
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
+_TIME_US = (2**62 - 1) // NS_PER_US  # the difference of two such times still fits 64 bits of ns
+LINES = 20  # a torn or foreign line may come first; twenty are read before giving up
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
 
 SCHEMA = pa.schema([
@@ -76,6 +79,14 @@ class Fields:
             raise BadRecord(f"{key} is not finite")
         return value
 
+    def real(self, key: str) -> float | None:
+        """A number as a double, or None where absent; BadRecord for anything else."""
+        value = self.number(key)
+        try:
+            return None if value is None else float(value)
+        except OverflowError as e:
+            raise BadRecord(f"{key} is beyond a double") from e
+
     def part(self, key: str) -> Fields:
         """An object within; empty where absent; BadRecord for anything else."""
         value = self.values.get(key)
@@ -85,11 +96,11 @@ class Fields:
 
 
 def sniff(head: Head) -> int:
-    """95: JSON Lines with ``coll_perf`` or ``p2p_perf`` records; 0: anything else."""
-    for line in head.data.lstrip(b"\xef\xbb\xbf").split(b"\n"):
-        text = line.strip()
-        if text:
-            return 95 if text.startswith(b"{") and _MARK.search(text) else 0
+    """95: JSON Lines with ``coll_perf`` or ``p2p_perf`` records; 85: such after a torn line; 0: anything else."""
+    lines = (text for line in head.data.lstrip(b"\xef\xbb\xbf").split(b"\n") if (text := line.strip()))
+    for number, text in enumerate(islice(lines, LINES)):
+        if text.startswith(b"{") and _MARK.search(text):
+            return 85 if number else 95
     return 0
 
 
@@ -129,6 +140,8 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
     top_value = json.loads(text.decode("utf-8-sig"), parse_constant=_no_constant)
     if not isinstance(top_value, dict):
         raise BadRecord("is no JSON object")
+    if b"\\u" in text and _half(top_value):
+        raise BadRecord("holds half a character")
     top = Fields(top_value)
     kind = "coll" if "coll_perf" in top_value else "p2p"
     if f"{kind}_perf" not in top_value:
@@ -146,9 +159,9 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
         line, _comm_id(header), header.text("comm_name"), header.whole("rank", _INT32),
         header.whole("n_ranks", _INT32), header.whole("nnodes", _INT32), name,
         perf.whole(f"{kind}_sn"), perf.whole("p2p_peer", _INT32), perf.whole(f"{kind}_msg_size_bytes"),
-        _float(perf.number(f"{kind}_exec_time_us")), perf.text(f"{kind}_timing_source"),
-        _float(perf.number(f"{kind}_algobw_gbs")), _float(perf.number(f"{kind}_busbw_gbs")),
-        start, stop, _ns(metadata.whole("dump_timestamp_us", _INT64 // NS_PER_US)),
+        perf.real(f"{kind}_exec_time_us"), perf.text(f"{kind}_timing_source"),
+        perf.real(f"{kind}_algobw_gbs"), perf.real(f"{kind}_busbw_gbs"),
+        start, stop, _ns(metadata.whole("dump_timestamp_us", _TIME_US)),
         metadata.text("hostname"), metadata.whole("pid"), _extra(top_value, kind, flat),
     ), metadata.text("inspector_output_format_version")  # fmt: skip
 
@@ -157,8 +170,13 @@ def _no_constant(text: str) -> float:
     raise BadRecord(f"holds {text}, which JSON has not")
 
 
-def _float(value: float | None) -> float | None:
-    return None if value is None else float(value)
+def _half(value: Any) -> bool:
+    """Whether a text within is no UTF-8: an escape of one surrogate without its other."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _ns(us: int | None) -> int | None:
@@ -185,12 +203,11 @@ def _span(perf: Fields) -> tuple[int | None, int | None]:
     events = trace.values.get("kernel_events") or []
     if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
         raise BadRecord("kernel_events is no list of objects")
-    limit = _INT64 // NS_PER_US
     # 0 stands for a time that was not taken.
-    starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", limit))]
-    stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", limit))]
-    start = min(starts) if starts else trace.whole("coll_start_ts", limit) or trace.whole("p2p_start_ts", limit)
-    stop = max(stops) if stops else trace.whole("coll_stop_ts", limit) or trace.whole("p2p_stop_ts", limit)
+    starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", _TIME_US))]
+    stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", _TIME_US))]
+    start = min(starts) if starts else trace.whole("coll_start_ts", _TIME_US) or trace.whole("p2p_start_ts", _TIME_US)
+    stop = max(stops) if stops else trace.whole("coll_stop_ts", _TIME_US) or trace.whole("p2p_stop_ts", _TIME_US)
     return _ns(start or None), _ns(stop or None)
 
 

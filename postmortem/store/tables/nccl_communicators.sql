@@ -3,8 +3,8 @@
 CREATE TABLE nccl_communicators (
     source_id     INTEGER NOT NULL, -- file
     comm_no       INTEGER NOT NULL, -- number of the row within the file, from 0
-    comm_key      VARCHAR NOT NULL, -- equal on all ranks where NCCL lets it be known: comm_id, or parent's key/split/color/nranks; else host:pid:pointer@line
-    comm_id       VARCHAR,          -- commId as printed, hex text; NULL for split children and before 2.16
+    comm_key      VARCHAR NOT NULL, -- equal on all ranks where NCCL lets it be known: comm_id (/split2 and so on where NCCL gave it again, 2.18 to 2.22), or parent's key/split/color/nranks; else host:pid:pointer@line
+    comm_id       VARCHAR,          -- commId as printed, hex text: equal for all splits of one parent and color up to 2.22; NULL for split children and before 2.16
     host          VARCHAR,          -- host
     pid           BIGINT,           -- process id
     comm          UBIGINT NOT NULL, -- pointer: unique in one process until destroyed

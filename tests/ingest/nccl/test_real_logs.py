@@ -94,6 +94,16 @@ def test_one_process_two_gpus() -> None:
 
 
 @needs_real
+@pytest.mark.parametrize(
+    ("name", "torn"),
+    [("socket-connect-abort-shm-2.18.log", 0), ("socket-retry-2.7.log", 1), ("tf-2gpu-coll-2.4.log", 1)],
+)
+def test_cut_records_are_flagged(name: str, torn: int) -> None:
+    """As many records are flagged as a person finds cut; a whole warning is not."""
+    assert sum(r["torn"] for r in collect(REAL / name).rows("nccl_records")) == torn
+
+
+@needs_real
 def test_wrapped_warning_is_joined() -> None:
     """A warning wrapped over two lines keeps the vendor's number of its second line."""
     rows = collect(REAL / "azure-ib-err12-wrapped-2.18.log").rows("nccl_errors")

@@ -49,6 +49,7 @@ def test_dump_is_claimed_by_content(path: Path) -> None:
     [
         b"",
         b'{"record": "s", "req_id": "a", "step": 0, "note": "n1:1:1 [0] NCCL INFO Using network IB"}\n',
+        b'{"a": 1}\n{"b": "n1:1:1 [0] NCCL INFO Using network IB"}\n',
         b'{"record": "x", "req_id": "a", "raw_prompt_sha256": "00"}\n',
         b"SQLite format 3\0 n1:1:1 [0] NCCL INFO Using network IB\n",
         b"set NCCL_DEBUG=INFO and read the NCCL INFO lines\n",
@@ -59,6 +60,37 @@ def test_others_are_left_alone(data: bytes) -> None:
     """Records of other kinds that quote a log, databases and prose are no NCCL log and no dump."""
     head = Head("nccl.log", data, Path("nccl.log"))
     assert (nccl_log.READER.sniff(head), nccl_inspector.READER.sniff(head)) == (0, 0)
+
+
+NETWORK = b"n1:1:1 [0] NCCL INFO Using network IB\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "sure"),
+    [
+        (b'{"level":"info","msg":"starts"}\n', 70),
+        (b'{"level":"info","msg":"starts"}\n{"log":"x\\n","stream":"stdout","time":""}\n', 70),
+        (b"\0" * 3_000, 95),
+        (b'{"level":"info",\n"msg":"starts"}\n', 0),
+        (b'[{"level":"info"},\n', 0),
+    ],
+    ids=["JSON line", "JSON line, container", "NULs", "JSON document", "JSON list"],
+)
+def test_what_may_stand_first(tmp_path: Path, first: bytes, sure: int) -> None:
+    """A line of JSON or NULs (a file cut under its writer) before a log hide it not; a JSON document may quote one."""
+    path = tmp_path / "server.log"
+    path.write_bytes(first + NETWORK)
+    assert nccl_log.READER.sniff(Head("server.log", first + NETWORK, path)) == sure
+    if sure:
+        assert columns(collect(path).rows("nccl_records"), "host", "line") == [("n1", first.count(b"\n") + 1)]
+
+
+def test_dump_whose_first_line_is_torn(tmp_path: Path) -> None:
+    """A dump that begins in the middle of a record is one, and its first line a reject."""
+    data = b'_time_us":12}}\n' + (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_bytes()
+    assert nccl_inspector.READER.sniff(Head("d", data, Path("d"))) == 85
+    assert [r.place for r in read_bytes(tmp_path, data, nccl_inspector.READER).rejects] == [1]
+    assert nccl_inspector.READER.sniff(Head("d", NETWORK * 20 + data, Path("d"))) == 0
 
 
 def test_address_used_again() -> None:
@@ -83,6 +115,43 @@ def test_init_wordings() -> None:
     assert keys[1] == "n8:10:0x7f145c002250@2"
     assert keys[3:5] == ["0x1ce724326e09a7e5", "0x1ce724326e09a7e5/split1/color7/n1"]
     assert got.kinds() == {"init_complete": 3, "init_start": 3, "destroy_abort": 1}
+
+
+ROOT = "ncclCommInitRank comm 0x1000 rank 0 nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xabc"
+SPLIT = "ncclCommSplit comm {} rank {} nranks 2 cudaDev 0 nvmlDev 0 busId 1000 parent 0x1000 color 5 key 0 commId 0xdef"
+OLD_SPLIT = "comm {} rank {} nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xdef"
+
+
+@pytest.mark.parametrize("split", [SPLIT, OLD_SPLIT], ids=["2.21", "2.18, which prints no parent"])
+def test_two_splits_of_one_color(tmp_path: Path, split: str) -> None:
+    """NCCL 2.18 to 2.22 make a split's commId of its parent and color alone: the second split is another one."""
+    head = "n1:100:200 [0] NCCL INFO "
+    made = [ROOT, split.format("0x3000", 0), split.format("0x4000", 1)]  # the second split turned the ranks round
+    log = "".join(f"{head}{one} - Init {how}\n" for one in made for how in ("START", "COMPLETE"))
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_communicators"), "comm_key", "rank", "start_line", "complete_line") == [
+        ("0xabc", 0, 1, 2),
+        ("0xdef", 0, 3, 4),
+        ("0xdef/split2", 1, 5, 6),
+    ]
+    torn = log.replace(
+        f"{made[2]} - Init START", "comm 0x4000 rank 1 nranks 2 nNodes 1 localRanks 2 localRank 1 MNNVL 0"
+    )
+    keys = [r["comm_key"] for r in read_bytes(tmp_path, torn.encode()).rows("nccl_communicators")]
+    assert keys == ["0xabc", "0xdef", "0xdef/split2"]
+
+
+def test_split_of_a_process_with_two_ranks(tmp_path: Path) -> None:
+    """2.23 prints neither commId nor count of a split: two ranks of one process count by their own parents."""
+    log = "".join(
+        f"n1:100:20{r} [{r}] NCCL INFO ncclCommInitRank comm 0x{r + 1}000 rank {r} nranks 2 cudaDev {r} nvmlDev {r}"
+        f" busId {r + 1}000 commId 0xabc - Init COMPLETE\n"
+        f"n1:100:20{r} [{r}] NCCL INFO ncclCommSplit comm 0x{r + 3}000 rank {r} nranks 2 cudaDev {r} nvmlDev {r}"
+        f" busId {r + 1}000 parent 0x{r + 1}000 color 0 key {r}- Init START\n"
+        for r in (0, 1)
+    )
+    got = read_bytes(tmp_path, log.encode())
+    assert {r["comm_key"] for r in got.rows("nccl_communicators")} == {"0xabc", "0xabc/split1/color0/n2"}
 
 
 def test_colours() -> None:
@@ -117,6 +186,14 @@ def test_docker_json() -> None:
     assert got.facts.parsed == 3
 
 
+def test_docker_json_of_half_a_character(tmp_path: Path) -> None:
+    """A container's line with half a character, which no column holds, is a reject; those around it are read."""
+    line = '{"log":"n1:1:1 [0] NCCL INFO Using network IB%s\\n","stream":"stdout","time":""}\n'
+    got = read_bytes(tmp_path, (line % "" + line % "\\ud800" + line % "").encode())
+    assert columns(got.rows("nccl_records"), "line") == [(1,), (3,)]
+    assert [r.place for r in got.rejects] == [2]
+
+
 def test_launcher_prefixes() -> None:
     """Launchers that name a rank give it; a worker's number on its node is no rank."""
     got = sample("launcher-prefixes.log")
@@ -125,6 +202,64 @@ def test_launcher_prefixes() -> None:
     assert [r["pid"] for r in rows] == list(range(10, 18))
     assert {r["host"] for r in rows} == {"n1", "n2"}
     assert columns(rows[-1:], "t_ns", "time_from") == [(1793613600500000000, "launcher")]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "{0}: ", "{0}.local: ", "10.0.0.{1}: ", "worker-{1}: ", "{0}  | ", "job_worker.{1}.x7k@vm   | ",
+        "[pod/{0}/main] ", "[pod/{0}/main] 2026-11-02T10:00:00.5Z ",
+    ],
+)  # fmt: skip
+def test_labels_of_hosts(tmp_path: Path, label: str) -> None:
+    """pdsh, docker compose and kubectl name the host before the record: pods of one pid stay two processes."""
+    hosts = ["alpha", "beta"]
+    log = "".join(f"{label.format(h, n)}{h}:7:20 [0] net.cc:1 NCCL WARN {n} failed\n" for n, h in enumerate(hosts))
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_errors"), "host", "pid", "first_cause") == [(host, 7, True) for host in hosts]
+
+
+@pytest.mark.parametrize("label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] "])
+def test_label_alone_is_blank(tmp_path: Path, label: str) -> None:
+    """The empty line before a warning is blank behind its host's name as well; the version behind it is read."""
+    got = read_bytes(tmp_path, f"{label}NCCL version 2.18.3+cuda12.2\n{label}\n{label.rstrip()}\n".encode())
+    assert (got.facts.version, got.ignored) == ("2.18.3+cuda12.2", {"blank": 2})
+
+
+@pytest.mark.parametrize("torn", ["AllReduce: opCo", "Connected all ri"])
+def test_torn_text_is_no_label(tmp_path: Path, torn: str) -> None:
+    """A host glued to torn text stays unknown, whatever stands before."""
+    got = read_bytes(tmp_path, f"{torn}n1:7:20 [0] NCCL INFO Using network IB\n".encode())
+    assert columns(got.rows("nccl_records"), "host", "pid", "kind") == [(None, 7, "network")]
+
+
+OWN = "n1:{0}:20 [0] NCCL INFO comm 0x55 rank 1 nranks 2 cudaDev 0 nvmlDev 0 busId 1000 commId 0xabc - Init COMPLETE\n"
+CALL = (
+    "n1:{0}:20 [0] NCCL INFO AllReduce: opCount 0 sendbuff 0x1 recvbuff 0x1 count 4 datatype 7 op 0 root 0 comm 0x55"
+    " [nranks=2] stream 0x5\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "rank", "rank_from"),
+    [
+        ("NCCL version 2.18.3+cuda12.2\n" + OWN, 1, "NCCL's largest communicator"),
+        (OWN + OWN.replace("{0}", "8"), None, None),
+        ("[rank5]: " + OWN, 5, "the launcher's prefix"),
+        ("5: " + OWN + "5: " + OWN.replace("{0}", "8"), 5, "the launcher's prefix"),
+        ("5: " + OWN + CALL, 5, "the launcher's prefix"),
+        ("5: " + OWN + CALL.replace("{0}", "8"), None, None),
+        ("5: " + OWN + "6: " + OWN, 1, "NCCL's largest communicator"),
+    ],
+    ids=[
+        "version without process", "two processes", "prefix", "process started anew", "prefix lost on some lines",
+        "another process without prefix", "prefixes that differ",
+    ],
+)  # fmt: skip
+def test_rank_of_the_file(tmp_path: Path, log: str, rank: int | None, rank_from: str | None) -> None:
+    """A file's rank is its launcher's where all prefixes agree, else one process's in its largest communicator."""
+    facts = read_bytes(tmp_path, log.format(7).encode()).facts
+    assert (facts.rank, facts.rank_from) == (rank, rank_from)
 
 
 def test_clock_is_no_process() -> None:
@@ -155,8 +290,11 @@ def test_time_format_of_the_deployment(tmp_path: Path) -> None:
     path.write_text("<02.11.2026 10h00m00,5> n1:1:1 [0] NCCL INFO Using network IB\n")
     got = collect(path, time_format="%d.%m.%Y %Hh%Mm%S,%1f")
     assert columns(got.rows("nccl_records"), "t_ns") == [(1793613600500000000,)]
-    with pytest.raises(ValueError, match="%Q"):
+    with pytest.raises(ValueError, match=r"logs\.time_format '%Q': %Q is not understood"):
         collect(path, time_format="%Q")
+    for twice in ("%F %T %z %d", "%d %e"):
+        with pytest.raises(ValueError, match=rf"logs\.time_format '{twice}': %d stands twice"):
+            collect(path, time_format=twice)
 
 
 def test_torn() -> None:
@@ -171,6 +309,48 @@ def test_torn() -> None:
         (4, "n1", "INFO", "connected", False),
     ]
     assert [r.place for r in got.rejects] == [3, 5]
+
+
+WHOLE = {
+    "x.cc:9 NCCL WARN [Proxy Service 1] Failed to execute operation Connect from rank 1, retcode 3": "warn_other",
+    "x.cc:9 NCCL WARN comm 0x7fa8 has already been destroyed": "warn_other",
+    "x.cc:9 NCCL WARN socketPollConnect: connect to 10.0.0.1<4000> returned Connection refused,"
+    " exceeded error retry count after 35 attempts": "socket_fail",
+    "x.cc:9 NCCL WARN socketPollConnect: Connect to 10.0.0.1<4000> returned 111(Connection refused)"
+    " errno 115(Operation now in progress)": "socket_fail",
+    "NCCL INFO Channel 00 :    0   1": "channel_order",
+    "NCCL INFO Ring 00 :    0 127": "channel_order",
+    "NCCL INFO comm 0x7fa8 rank 0 nranks 2 - COMPLETE": "init_complete",
+}
+CUT = ["NCCL INFO Channel 00 : 0", "NCCL INFO comm 0x7fa8 rank 0 nranks", "x.cc:9 NCCL WARN Connect to 10.0"]
+
+
+@pytest.mark.parametrize("text", [*WHOLE, *CUT])
+def test_whole_or_cut(tmp_path: Path, text: str) -> None:
+    """A whole record of an old or rare wording is not told torn, and a cut one is."""
+    got = read_bytes(tmp_path, f"n1:1:2 [0] {text}\n".encode())
+    if text in WHOLE:
+        assert columns(got.rows("nccl_records"), "kind", "torn") == [(WHOLE[text], False)]
+        assert got.notes == []
+    else:
+        assert columns(got.rows("nccl_records"), "torn") == [(True,)]
+
+
+def test_oldest_communicator(tmp_path: Path) -> None:
+    """The wording before 2.4 makes a communicator of rank and size."""
+    got = read_bytes(tmp_path, b"n1:1:2 [0] NCCL INFO comm 0x7fa8 rank 0 nranks 2 - COMPLETE\n")
+    assert columns(got.rows("nccl_communicators"), "comm", "rank", "nranks", "complete_line") == [(0x7FA8, 0, 2, 1)]
+
+
+@pytest.mark.parametrize("more", ["", " (Ray deduplicates logs by default. Set RAY_DEDUP_LOGS=0 to disable.)\x1b[0m"])
+def test_ray_repeats(tmp_path: Path, more: str) -> None:
+    """What Ray writes behind a line that it left out elsewhere belongs to no record."""
+    tail = f"\x1b[32m [repeated 7x across cluster]{more}"
+    texts = [ROOT + " - Init COMPLETE", "NCCL_IB_DISABLE set by environment to 1.", "Connected all rings"]
+    got = read_bytes(tmp_path, "".join(f"(W pid=9) n1:1:2 [0] NCCL INFO {t}{tail}\n" for t in texts).encode())
+    assert got.kinds() == {"init_complete": 1, "env_set": 1, "connected": 1}
+    assert [r["msg"] for r in got.rows("nccl_records")] == texts
+    assert columns(got.rows("nccl_settings"), "name", "value") == [("NCCL_IB_DISABLE", "1")]
 
 
 def test_first_cause() -> None:
@@ -242,3 +422,38 @@ def test_inspector_rejects() -> None:
     got = collect(INSPECTOR_SAMPLES / "bad-records.jsonl", nccl_inspector.READER)
     assert [r.place for r in got.rejects] == [2, 3, 5, 6]
     assert got.balances()
+
+
+HALF = '"\\ud800"'  # the first half of a character of two
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("61974", "9" * 400, "coll_exec_time_us is beyond a double"),
+        ("1748030377748202", "4611686018427388", "dump_timestamp_us is no whole number of its size"),
+        (
+            '"coll_sn"',
+            '"event_trace_ts":{"coll_start_ts":-9000000000000000},"coll_sn"',
+            "coll_start_ts is no whole number of its size",
+        ),
+        ('"example-hostname"', HALF, "holds half a character"),
+        ('"coll_sn"', f'"more":{HALF},"coll_sn"', "holds half a character"),
+        ('"coll_sn"', f'{HALF}:1,"coll_sn"', "holds half a character"),
+    ],
+    ids=[
+        "400 digits",
+        "year 2116",
+        "year 1684",
+        "half a character",
+        "the same in an unknown field",
+        "the same in a key",
+    ],
+)
+def test_inspector_record_that_no_column_holds(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    """A value that no column can hold is a reject of its record; those around it are read."""
+    good = (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text().strip()
+    assert old in good
+    got = read_bytes(tmp_path, "\n".join([good, good.replace(old, new), good]).encode(), nccl_inspector.READER)
+    assert [r["line"] for r in got.rows("nccl_inspector")] == [1, 3]
+    assert [(r.place, r.reason) for r in got.rejects] == [(2, reason)]

@@ -60,7 +60,7 @@ class Communicators:
     _places: dict[tuple[Process, int], list[int]] = field(default_factory=dict)
     _means: dict[tuple[Process, int], list[int]] = field(default_factory=dict)
     # How often a process split a parent into a color: stands in for a split count not printed.
-    _splits: dict[tuple[Process, str, int | None], int] = field(default_factory=dict)
+    _splits: dict[tuple[Process, int | str | None, int | None, str], int] = field(default_factory=dict)
 
     def say_version(self, process: Process, version: str) -> None:
         """A process printed NCCL's version."""
@@ -82,7 +82,7 @@ class Communicators:
             current = None
         if current is None:
             current = self._new(process, address, place, parts)
-        self._fill(current, parts)
+        self._fill(current, place, parts)
         if kind == "init_start":
             current.start_line = line
         elif kind == "init_complete":
@@ -155,20 +155,33 @@ class Communicators:
         if parent is not None:
             found = self.at(one.process, parent, place)
             one.parent, one.parent_key = parent, found.name if found else None
+        color = integer(parts.get("color"))
         if comm_id is not None:
-            one.name = comm_id
+            # Up to 2.22 a split's commId is made of its parent and color alone, and 2.18 to 2.20 print no parent;
+            # but a device is in a communicator once.
+            count = 1
+            if parent is not None or one.process[1] is not None:
+                count = self._count(one.process, parts.get("bus_id") if parent is None else parent, color, comm_id)
+            one.name = comm_id if count == 1 else f"{comm_id}/split{count}"
             return
         # The parent's own key must hold across ranks, else the child's cannot.
         if one.parent_key is None or not one.parent_key.startswith("0x"):
             return
-        color = integer(parts.get("color"))
-        count = integer(parts.get("split_count"))
-        if count is None:
-            which = (one.process, one.parent_key, color)
-            count = self._splits[which] = self._splits.get(which, 0) + 1
-        one.name = f"{one.parent_key}/split{count}/color{color}/n{parts.get('nranks')}"
+        split = integer(parts.get("split_count"))
+        if split is None:
+            split = self._count(one.process, parent, color, one.parent_key)
+        one.name = f"{one.parent_key}/split{split}/color{color}/n{parts.get('nranks')}"
 
-    def _fill(self, one: Communicator, parts: dict[str, str | None]) -> None:
+    def _count(self, process: Process, parent: int | str | None, color: int | None, key: str) -> int:
+        """How many communicators of this key the process has made of a parent (or on a device), this one with them.
+
+        By pointer: two ranks of one process share all else. A rank that left one of several splits out counts too few.
+        """
+        which = (process, parent, color, key)
+        self._splits[which] = self._splits.get(which, 0) + 1
+        return self._splits[which]
+
+    def _fill(self, one: Communicator, place: int, parts: dict[str, str | None]) -> None:
         for name in (
             "split_count", "color", "key", "rank", "nranks", "cuda_dev", "nvml_dev",
             "n_nodes", "local_ranks", "local_rank",
@@ -179,7 +192,7 @@ class Communicators:
             if parts.get(name) is not None and getattr(one, name) is None:
                 setattr(one, name, parts[name])
         if one.comm_id is not None and not one.name.startswith("0x"):
-            one.name = one.comm_id
+            self._name(one, place, parts)
 
 
 def local_key(process: Process, address: int) -> str:

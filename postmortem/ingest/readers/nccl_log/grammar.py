@@ -2,7 +2,8 @@
 
 A kind has a *beginning* (the message starts like one) and a *strict pattern* (it is complete).
 A message that begins like a kind and does not fulfil its pattern was cut or torn: it is of kind
-``other`` and marked, and nothing is read from it.
+``other`` and marked, and nothing is read from it. A warning is free text; of those only that a socket
+failed is told by its end.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ _STRICT: dict[str, tuple[tuple[str, str], ...]] = {
     "comm": (
         ("init_start", _COMM + _DEVICE + r" ?- Init START"),
         ("init_complete", _COMM + _DEVICE + r"(?: localSize \d+ used \d+ bytes)? ?- Init COMPLETE"),
+        ("init_complete", _COMM + r" - COMPLETE"),  # before 2.4
         (
             "destroy_abort",
             _COMM + _DEVICE + r" ?- (?P<end>(?:Destroy|Abort|Revoke|Finalize) (?:START|COMPLETE))",
@@ -124,6 +126,8 @@ _STRICT: dict[str, tuple[tuple[str, str], ...]] = {
         ),
         ("ring_graph", r"Ring \d+ : -?\d+ -> -?\d+ -> -?\d+"),
         ("channel_order", r"Channel \d+/\d+ :(?:\s+\d+)+"),
+        # To 2.4, each rank in four columns: one blank before it is a connection that was cut.
+        ("channel_order", r"(?:Channel|Ring) \d+ :\s(?:\s+\d+)+"),
     ),
     "tree": (
         ("tree_graph", r"Trees(?: \[\d+\] ?[-\d/>|]+)+(?: .*)?"),
@@ -146,12 +150,16 @@ _STRICT: dict[str, tuple[tuple[str, str], ...]] = {
     "version": (("version", r"NCCL version (?P<version>\d+\.\d+\S*)"),),
     "network": (("network", r"Using network \S.*|NET/IB ?: Using .*|NET/IB ?: No device found\.?"),),
     "ras": (("ras_info", r"RAS \S.*"),),
-    "retry": (("socket_retry", r".* retrying.*"),),
+    "retry": (
+        ("socket_retry", r".* retrying.*"),
+        ("socket_fail", r".* exceeded error retry count.*"),
+    ),
     # The peer and the status are read apart (errors.py): these lines are wrapped and cut often.
     "ib_completion": (("ib_completion", r".*"),),
     "ib_async": (("ib_async", r".*"),),
     "socket": (
         ("socket_fail", r"(?:\w+: )?Connect to \S+ failed.*"),
+        ("socket_fail", r"(?:\w+: )?Connect to \S+ returned \d+\(.*\) errno \d+\(.*\)"),
         ("socket_fail", r"(?:\w+: )?(?:Connection closed by remote peer|exceeded (?:timeouts|retries)).*"),
     ),
 }
@@ -161,6 +169,7 @@ STRICT = {
 }
 
 WARN_KINDS = frozenset({"ib_completion", "ib_async", "socket_fail", "socket_retry", "warn_other"})
+TOLD_BY_END = {"retry", "socket"}  # the families of warnings that are
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +196,7 @@ def classify(level: str, message: str) -> Kind:
             if level == "WARN" and kind not in WARN_KINDS:
                 return Kind("warn_other", _NOTHING, False)
             return Kind(kind, whole.groupdict(), False)
-    return Kind(rest, _NOTHING, True)
+    return Kind(rest, _NOTHING, level != "WARN" or begins.lastgroup in TOLD_BY_END)
 
 
 # Ends of records whose beginning stands elsewhere: what a torn pipe leaves on a line of its own.

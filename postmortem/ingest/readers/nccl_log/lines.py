@@ -1,4 +1,4 @@
-"""From physical lines to text: container wrappers, colours, launcher prefixes.
+"""From physical lines to text: container wrappers, colours, launchers' prefixes and suffixes.
 
 A *text* is what one program wrote as one line. Docker and CRI break a long one into several
 physical lines; those are joined again.
@@ -14,9 +14,11 @@ from postmortem.ingest.readers.nccl_log.times import Stamp, container_time
 
 _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([PF])(?::\S*)? (.*)", re.S)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m")
+# What Ray writes behind a line that other workers wrote as well, with an explanation the first time.
+_REPEATED = re.compile(r" \[repeated \d+x across cluster\](?: \(Ray deduplicates logs .*)?$")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
 
-# What stands before a text: quotes, bars, launchers' marks, times; rank groups name the rank.
+# What stands before a text: quotes, bars, launchers' marks, hosts' names, times; RANKS name the rank.
 _LEAD = re.compile(
     r"(?:[>|\s]+"
     r"|\[\d+,(?P<mpi>\d{1,9})\]<std(?:out|err)>:\s?"
@@ -27,9 +29,15 @@ _LEAD = re.compile(
     r"|(?P<srun>\d{1,7}): "
     r"|\[(?P<launcher>\d{1,7})\] (?=\S)(?!NCCL )"
     r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?:?\s?"
+    r"|\[pod/[\w./-]+\](?:\s|$)"
+    r"|[\w.@-]+\s+\|(?:\s|$)"
+    # pdsh's ``host: `` stands before its own host, or bears a digit: NCCL's words before a colon have none.
+    r"|(?P<label>[\w-]+)(?:\.[\w.-]*)?: (?=(?P=label):)"
+    r"|(?=[\w.-]*\d)[A-Za-z0-9][\w.-]*:(?: |$)"
     r")",
     re.ASCII,
 )
+RANKS = {"mpi", "torch", "srun", "launcher"}  # its groups that hold one
 
 
 @dataclass(slots=True)
@@ -53,6 +61,9 @@ class Unwrapper:
         if line.endswith("\r"):
             line = line.rstrip("\r")
         first = line[:1]
+        if first == "\0":  # a log cut under its writer, behind another
+            line = line.lstrip("\0")
+            first = line[:1]
         if first == "{" and line.startswith('{"log":'):
             return self._docker(number, line)
         if first == "2":
@@ -72,6 +83,7 @@ class Unwrapper:
             record = json.loads(line)
             text, stream, time = record["log"], str(record.get("stream", "")), str(record.get("time", ""))
             whole = text.endswith("\n")
+            text.encode()  # an escape may be half a character
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return Text("", [number], None, "a container's JSON line is cut or malformed")
         return self._join(stream, Text(clean(text.rstrip("\r\n")), [number], container_time(time)), whole)
@@ -87,9 +99,11 @@ class Unwrapper:
 
 
 def clean(line: str) -> str:
-    """A line without terminal colours, whether or not their escape byte survived."""
+    """A line without terminal colours, whether or not their escape byte survived, and Ray's count of repeats."""
     if "m" in line and ("\x1b" in line or "[" in line):
-        return _COLOUR.sub("", line)
+        line = _COLOUR.sub("", line)
+    if "x across cluster]" in line:
+        line = _REPEATED.sub("", line)
     return line
 
 
@@ -99,7 +113,7 @@ def unlink(line: str) -> str:
 
 
 def lead_of(text: str) -> tuple[int, int | None]:
-    """How far launchers' marks reach into ``text``, and the rank they name (None: none).
+    """How far launchers' marks and hosts' names reach into ``text``, and the rank they name (None: none).
 
     torchrun's ``[default3]:`` and ``[host:3]:`` number the workers of one node: no rank.
     """
@@ -109,6 +123,6 @@ def lead_of(text: str) -> tuple[int, int | None]:
         match = _LEAD.match(text, at)
         if match is None or match.end() == at:
             return at, rank
-        if match.lastgroup is not None:
+        if match.lastgroup in RANKS:
             rank = int(match[match.lastgroup])
         at = match.end()

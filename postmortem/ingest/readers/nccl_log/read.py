@@ -50,6 +50,7 @@ class Pass:
         self.local = False
         self.zoned = False
         self.processes: set[Process] = set()
+        self.prefix_ranks: set[int | None] = set()  # what launchers put before records of processes
         self._wrapped: Record | None = None
         self._wrapped_line = 0
 
@@ -60,6 +61,7 @@ class Pass:
             for host, pid in frame.select("host", "pid").unique().iter_rows():
                 self.finder.know(host)
                 self.processes.add((host, pid))
+                self.prefix_ranks.add(None)
         for number, line in part.others:
             self.feed(number, line)
         self.parsed += len(part.calls) + len(part.choices)
@@ -101,7 +103,10 @@ class Pass:
         torn = kind.torn or record.level is None
         self.torn += torn
         stamp = record.stamp
-        self.processes.add((record.host, record.pid))
+        if record.pid is not None:  # up to 2.21 the version stands without its process
+            self.processes.add((record.host, record.pid))
+            if record.piece == 0:
+                self.prefix_ranks.add(record.rank)
         if stamp is not None:
             self.time(stamp.ns, stamp.local)
         self.rows.add(
@@ -195,10 +200,17 @@ class Pass:
 
 
 def chunks(source: Source) -> Iterator[bytes]:
-    """The file in pieces that end at a newline; the last, which may be empty, need not."""
+    """The file in pieces that end at a newline; the last, which may be empty, need not.
+
+    NULs before its first character, as many as were cut under its writer, are passed over.
+    """
     held: list[bytes] = []
+    begun = False
     with source.open() as file:
         while data := file.read(CHUNK):
+            if not begun:
+                data = data.lstrip(b"\0")
+                begun = bool(data)
             end = data.rfind(b"\n") + 1
             if end:
                 held.append(data[:end])
@@ -251,8 +263,7 @@ def notes(run: Pass) -> Iterator[Note]:
 
 def facts(run: Pass) -> Facts:
     """What the log says about itself."""
-    # Of several processes in one log none is the file's rank.
-    ranks = run.communicators.largest_ranks() if len(run.processes) == 1 else set()
+    rank, rank_from = rank_of(run)
     timed = run.first_ns is not None
     return Facts(
         lines=run.lines,
@@ -261,7 +272,20 @@ def facts(run: Pass) -> Facts:
         last_ns=run.last_ns,
         origin_ns=0 if timed else None,
         clock=("local time of the log, zone unknown" if run.local else "times of the log") if timed else None,
-        rank=next(iter(ranks)) if len(ranks) == 1 else None,
-        rank_from="NCCL's largest communicator" if len(ranks) == 1 else None,
+        rank=rank,
+        rank_from=rank_from,
         version=run.communicators.version,
     )
+
+
+def rank_of(run: Pass) -> tuple[int | None, str | None]:
+    """The file's rank and how it is known: the launcher's prefix, which is global, else the largest communicator.
+
+    Of several processes in one log none is the file's rank, unless all bear one prefix: a worker started anew.
+    """
+    alone = len(run.processes) <= 1
+    prefixes = run.prefix_ranks - {None} if alone else run.prefix_ranks
+    if len(prefixes) == 1 and None not in prefixes:
+        return next(iter(prefixes)), "the launcher's prefix"
+    ranks = run.communicators.largest_ranks() if alone else set()
+    return (next(iter(ranks)), "NCCL's largest communicator") if len(ranks) == 1 else (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from postmortem.ingest.reader import Head
@@ -17,14 +18,27 @@ _VERSION = re.compile(rb"^NCCL version \d+\.\d+\S*\+(?:cuda|hip)[\d.]+\s*$", re.
 _BINARY = (b"SQLite format 3\0", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x7fELF")
 
 
+# A log some of whose lines are JSON: surer than records told by their fields alone, less than those with a mark.
+_AMONG_JSON = 70
+
+
 def sniff(head: Head) -> int:
-    """95: records with their process; 80: PyTorch's watchdog lines; 70: records without; 0: none."""
+    """95: records with their process; 80: PyTorch's watchdog lines; 70: records without, or among JSON; 0: none."""
     data = head.data
     begins = head.begins or data
-    if begins.startswith(_BINARY) or _other_json(begins):
+    if begins.startswith(_BINARY):
         return 0
     if b"NCCL" not in data and not any(mark.encode() in data for mark in torch.MARKS):
         return 0  # spares the patterns on a large text that is nobody's
+    if not _other_json(begins):
+        return _sure(data)
+    if not _whole_json(begins.partition(b"\n")[0]):
+        return 0
+    # JSON Lines may quote a log; a log may begin with a program's line of JSON.
+    return min(_AMONG_JSON, _sure(b"\n".join(line for line in data.split(b"\n") if not _other_json(line))))
+
+
+def _sure(data: bytes) -> int:
     if _RECORD.search(data):
         return 95
     text = data.decode("utf-8", "replace")
@@ -37,7 +51,16 @@ def sniff(head: Head) -> int:
 
 def _other_json(data: bytes) -> bool:
     """JSON Lines or a JSON document, other than a container's ``{"log": ...}`` lines."""
-    start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+    start = data.lstrip(b"\xef\xbb\xbf\0 \t\r\n")
     if start.startswith(b'{"log":'):
         return False
     return start.startswith((b'{"', b"{\n", b"[{", b"{ "))
+
+
+def _whole_json(line: bytes) -> bool:
+    """Whether a line is a JSON document: what follows it is another."""
+    try:
+        json.loads(line.lstrip(b"\0").decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -76,7 +76,7 @@ class Clock:
 
     time_format: the deployment's own strptime format (bundle.toml), tried first; ``%1f`` to
     ``%9f`` and ``%f`` are fractions, ``_`` stands for a blank as in NCCL's own setting.
-    Raises ValueError for a directive that is not understood.
+    Raises ValueError for a directive that is not understood or stands twice.
     """
 
     def __init__(self, time_format: str | None) -> None:
@@ -114,7 +114,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def pattern_of(time_format: str) -> str:
-    """A regular expression for a strptime/strftime format; ValueError where one is unknown."""
+    """A regular expression for a strptime/strftime format; ValueError where one is unknown or stands twice."""
     text = time_format.replace("%F", "%Y-%m-%d").replace("%T", "%H:%M:%S").strip()
     out = []
     at = 0
@@ -124,14 +124,18 @@ def pattern_of(time_format: str) -> str:
             at = digits.end() if digits else at + 1
             letter = text[at : at + 1]
             if letter not in _DIRECTIVES:
-                raise ValueError(f"time format {time_format!r}: %{letter} is not understood")
+                raise ValueError(f"logs.time_format {time_format!r}: %{letter} is not understood")
             out.append(_DIRECTIVES[letter])
         elif text[at] in "_ ":
             out.append("[_ ]")
         else:
             out.append(re.escape(text[at]))
         at += 1
-    return "".join(out)
+    pattern = "".join(out)
+    names = re.findall(r"\(\?P<(\w)>", pattern)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"logs.time_format {time_format!r}: %{twice[0]} stands twice")
+    return pattern
 
 
 def _custom_stamp(match: re.Match[str], whose: str) -> Stamp | None:

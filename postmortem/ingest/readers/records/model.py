@@ -8,10 +8,17 @@ import msgspec
 import msgspec.structs
 import pyarrow as pa
 
-# Arrow's and DuckDB's BIGINT and INTEGER; a larger number is a reject, not an overflow.
+# Arrow's and DuckDB's BIGINT; a larger number is a reject, not an overflow.
 I64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+# Half of BIGINT and of INTEGER: what is added to such a number, or the difference of two, still fits. Times reach
+# from 1823 to 2116 so.
+HALF = 2**62 - 1
+Time = Annotated[int, msgspec.Meta(ge=-HALF, le=HALF)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=HALF)]
+Rank = Annotated[int, msgspec.Meta(ge=0, le=2**30 - 1)]
+# Milliseconds: 11.6 days, longer than any step or wait, and 9,000 of them are BIGINT nanoseconds still.
+LONGEST_MS = 10**9
+Duration = Annotated[float, msgspec.Meta(ge=-LONGEST_MS, le=LONGEST_MS)]
 Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]+$")]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -22,7 +29,7 @@ class XRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     record: str | None = None
     req_id: Name
     replica: str | None = None
-    admitted_ns: I64 | None = None
+    admitted_ns: Time | None = None
     raw_prompt_sha256: Hex | None = None
     effective_text_sha256: Hex | None = None
     effective_tokens: Count | None = None
@@ -44,17 +51,17 @@ class SRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     record: str | None = None
     req_id: Name | None = None
     step: Count | None = None
-    ts_ns: I64 | None = None
+    ts_ns: Time | None = None
     replica: str | None = None
     rank: Rank | None = None
     iteration: Count | None = None
     batch_fp: str | None = None
     batch_size: Count | None = None
     shape: str | None = None
-    queue_ms: float | None = None
-    gpu_ms: float | None = None
-    comm_ms: float | None = None
-    sync_ms: float | None = None
+    queue_ms: Duration | None = None
+    gpu_ms: Duration | None = None
+    comm_ms: Duration | None = None
+    sync_ms: Duration | None = None
     vram_free_mb: float | None = None
     workspace_free_mb: float | None = None
     kv_pool_total_mb: float | None = None
@@ -64,7 +71,7 @@ class SRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     kv_evicted_blocks: Count | None = None
     recompute_tokens: Count | None = None
     paging_on: bool | None = None
-    queue_p95_ms: float | None = None
+    queue_p95_ms: Duration | None = None
     precision_path: str | None = None
     dequant_cycles: Count | None = None
     algo_id: str | I64 | None = None
@@ -86,8 +93,8 @@ class RecorderRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     written: Count | None = None
     dropped: Count | None = None
     errors: Count | None = None
-    started_ns: I64 | None = None
-    ended_ns: I64 | None = None
+    started_ns: Time | None = None
+    ended_ns: Time | None = None
 
 
 KINDS: dict[str, tuple[type[msgspec.Struct], str]] = {
@@ -99,8 +106,10 @@ KINDS: dict[str, tuple[type[msgspec.Struct], str]] = {
 TACTICS = ("algo_id", "kernel_variant", "expected_algo_id")  # a tactic's name may be a number
 _ARROW: dict[Any, pa.DataType] = {
     "I64": pa.int64(),
+    "Time": pa.int64(),
     "Count": pa.int64(),
     "Rank": pa.int32(),
+    "Duration": pa.float64(),
     "float": pa.float64(),
     "bool": pa.bool_(),
     "list[str]": pa.list_(pa.string()),
@@ -136,9 +145,9 @@ def limits(kind: str) -> dict[str, tuple[int | None, int | None, int | None]]:
 def kind_of(record: dict[str, Any]) -> str | None:
     """x, s or recorder, by its mark, else by the fields that only one of them has; None: neither."""
     mark = record.get("record")
-    if mark in KINDS:
-        return str(mark)
-    if mark is not None:
+    if isinstance(mark, str) and mark in KINDS:
+        return mark
+    if mark is not None:  # another program's: loguru's ``record`` is an object
         return None
     if any(key.endswith("_sha256") for key in record):
         return "x"

@@ -11,6 +11,7 @@ from postmortem.ingest.readers.records.model import KINDS, kind_of
 
 LINES = 20  # a torn or foreign line may come first; twenty are read before giving up
 PARQUET_MAGIC = b"PAR1"
+TEXTS = {"string", "large_string", "string_view", "null"}  # Arrow's types of a column of texts
 
 
 def sniff(head: Head) -> int:
@@ -36,9 +37,18 @@ def _parquet(head: Head) -> int:
     import pyarrow.parquet as pq
 
     try:
-        names = set(pq.read_schema(head.path).names)
+        schema = pq.read_schema(head.path)
     except (pa.ArrowException, OSError):
         return 0
+    names = set(schema.names)
+    if "record" in names and not all(_texts(f.type) for f in schema if f.name == "record"):
+        return 0  # another program's: a mark is a text
     if {"record", "req_id"} <= names or any(n.endswith("_sha256") for n in names):
         return 90
     return 60 if {"req_id", "step"} <= names or {"rank", "iteration"} <= names else 0
+
+
+def _texts(kind: Any) -> bool:
+    """Whether a column of this Arrow type may hold marks: texts, packed as they may be, or nothing at all."""
+    packed = str(kind).startswith("dictionary<")
+    return str(kind.value_type if packed else kind) in TEXTS
