@@ -345,6 +345,19 @@ def test_the_profilers_own_losses_are_said(export):
     assert loaded.rows("SELECT t_ns, severity FROM diagnostics ORDER BY 1") == [(-5, "warning"), (5, "info")]
 
 
+@pytest.mark.parametrize("what", ["NVTX", "CUDA"])
+def test_events_that_might_not_be_whole_are_a_loss(export, what):
+    """The profiler's own wording of 2026 (streams4_rtx4060ti); that none were collected is no loss."""
+    texts = [
+        f"Not all {what} events might have been collected.",
+        f"No {what} events collected. Does the process use it?",
+    ]
+    said = [{"timestamp": 5, "timestampType": 1, "source": 2, "severity": 2, "text": t} for t in texts]
+    loaded = export(DIAGNOSTIC_EVENT=said)
+    losses = [i.message for i in loaded.items if isinstance(i, Note) and i.code == "lost_events"]
+    assert losses == [f"the profiler says: {texts[0]}"]
+
+
 def test_cuda_ordinals_are_mapped_to_gpus(export):
     """TARGET_INFO_CUDA_DEVICE tells it by process; without it, cuDevice of TARGET_INFO_GPU."""
     gpus = [{"vmId": 0, "id": 7, "name": "g", "cuDevice": 5}, {"vmId": 0, "id": 0, "name": "g", "cuDevice": 3}]

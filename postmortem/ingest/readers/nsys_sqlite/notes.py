@@ -15,7 +15,9 @@ from postmortem.ingest.readers.nsys_sqlite.session import Session
 KNOWN_MAJORS = {"2", "3"}  # schema majors seen in real exports, 2022 to 2026
 KERNELS, GRAPHS, NVTX = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_GRAPH_TRACE", "NVTX_EVENTS"
 
-_LOST = re.compile(r"overflow|\blost\b|\bdropped\b|\bdiscarded\b|\bmissing\b|not collected", re.I)
+_LOST = re.compile(
+    r"overflow|\blost\b|\bdropped\b|\bdiscarded\b|\bmissing\b|not collected|\bnot all\b.*\bcollected\b", re.I
+)
 
 
 def of_file(db: Database) -> Iterator[Note]:
