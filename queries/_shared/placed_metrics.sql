@@ -28,10 +28,12 @@ WITH ran AS (
            f.uncertainty_ns
     FROM timed AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+), laps AS (
+    SELECT *, coalesce(replica, '') AS place FROM rank_times
 ), placed AS (
     SELECT t.replica, t.rank, l.iteration, t.source_id, t.t_ns
     FROM aligned AS t
-    ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.at_ns >= l.start_ns
+    ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.at_ns >= l.start_ns
     WHERE t.at_ns <= l.end_ns
       AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
            OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))

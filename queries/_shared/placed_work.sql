@@ -16,6 +16,8 @@ WITH loose AS (
            f.uncertainty_ns
     FROM loose AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+), laps AS (
+    SELECT *, coalesce(replica, '') AS place FROM rank_times
 )
 SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id FROM lap_work
 UNION ALL
@@ -23,7 +25,7 @@ SELECT t.replica, t.rank, l.iteration, t.source_id, t.work, t.name,
        coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns, t.global_pid,
        t.correlation_id
 FROM aligned AS t
-ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.start_ns >= l.start_ns
+ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.start_ns >= l.start_ns
 WHERE t.start_ns <= l.end_ns
   AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
        OR is_before(l.start_ns, t.start_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.start_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))
