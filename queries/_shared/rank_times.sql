@@ -16,7 +16,7 @@ WITH laps AS (
     WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL AND TRY_CAST(keys->>'$.n' AS BIGINT) IS NOT NULL
       AND NOT EXISTS (FROM laps AS l WHERE l.replica IS NOT DISTINCT FROM n.replica AND l.rank = n.rank)
       AND EXISTS (FROM collective_arrivals AS a WHERE a.ranks > 1 AND a.source_id = n.source_id)
-    QUALIFY row_number() OVER (PARTITION BY source_id, keys->>'$.n' ORDER BY start_ns) = 1
+    QUALIFY row_number() OVER (PARTITION BY source_id, keys->>'$.n' ORDER BY start_ns, end_ns DESC) = 1
 ), spans AS (
     FROM laps UNION ALL BY NAME FROM ranges
 ), parts AS (
