@@ -78,7 +78,8 @@ class Catalogue:
         said = []
         for table, _ in asked.needs:
             if not self.filled(table):
-                said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {tables()[table].record}")
+                record = tables()[table].record + (f", or {asked.instead[table]}" if table in asked.instead else "")
+                said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {record}")
         if asked.facts:
             known = set(self.view("deployment_facts")["fact"].to_list())
             said += [
