@@ -1,17 +1,22 @@
 -- uses: _shared/iteration_ranges, _shared/lap_homes, _shared/clock_segments, _shared/nsys_gpu_work
--- One row a piece of GPU work (kernel, copy, filling of memory) that was launched within an NVTX iteration range of
--- its rank and process, on the aligned clock, with its launching call. The range is the host's: work belongs to the
--- iteration in which its launch began, whenever it ran.
+-- One row a piece of GPU work (kernel, copy, filling of memory, CUDA graph that was recorded whole) that was launched
+-- within an NVTX iteration range of its rank and process, on the aligned clock, with its launching call. The range is the
+-- host's: work belongs to the iteration in which its launch began, whenever it ran. What a whole graph ran, its
+-- collectives too, is not recorded: it is work 'graph', and its name says no more.
 CREATE VIEW lap_work AS
 WITH laps AS (
     SELECT source_id, replica, rank, process, iteration, session_start_ns AS start_ns,
            end_ns - start_ns + session_start_ns AS end_ns
     FROM iteration_ranges
     WHERE end_ns IS NOT NULL AND rank IS NOT NULL
+), pieces AS (
+    SELECT source_id, global_pid, correlation_id, start_ns, end_ns, work, name FROM nsys_gpu_work
+    UNION ALL
+    SELECT source_id, global_pid, correlation_id, start_ns, end_ns, 'graph', 'CUDA graph' FROM graph_launches
 ), launched AS (
     SELECT k.source_id, k.global_pid, k.correlation_id, k.start_ns, k.end_ns, k.work, k.name, a.start_ns AS call_ns,
            a.end_ns AS called_ns, coalesce(h.lone, k.global_pid >> 24) AS process
-    FROM nsys_gpu_work AS k
+    FROM pieces AS k
     JOIN lap_homes AS h ON h.source_id = k.source_id
     JOIN cuda_api AS a ON a.source_id = k.source_id AND a.correlation_id = k.correlation_id
                           AND (a.global_tid >> 24) = (k.global_pid >> 24)

@@ -1,5 +1,5 @@
 -- uses: _shared/lap_work, _shared/nsys_gpu_work, _shared/clock_segments, _shared/rank_times, _shared/is_before
--- One row a piece of GPU work and the iteration of its rank that it belongs to: by its launch where the source has
+-- One row a piece of GPU work, whole CUDA graphs apart, and the iteration of its rank that it belongs to: by its launch where the source has
 -- iteration ranges (see lap_work), else by the time it began, if that lies within an iteration of the rank's own records
 -- beyond what the clocks are unsure. A rank's records and its export are read off one host's clock: where nothing tells
 -- more, that is taken.
@@ -19,7 +19,9 @@ WITH loose AS (
 ), laps AS (
     SELECT *, coalesce(replica, '') AS place FROM rank_times
 )
-SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id FROM lap_work
+SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id
+FROM lap_work
+WHERE work <> 'graph'
 UNION ALL
 SELECT t.replica, t.rank, l.iteration, t.source_id, t.work, t.name,
        coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns, t.global_pid,
