@@ -11,10 +11,17 @@ from functools import lru_cache
 
 # Nsight Compute: smsp__average_warps_issue_stalled_<reason>_per_issue_active.ratio,
 # smsp__pcsamp_warps_issue_stalled_<reason>_not_issued, smsp__warps_issue_stalled_<reason>.
-_RAW_STALL = re.compile(r"issue_stalled_(?P<reason>[a-z_]+?)(?=_not_issued|_per_|\.|$)")
-# Its section Warp State Statistics: Stall Long Scoreboard.
-_TOLD_STALL = re.compile(r"^stall (?P<reason>[a-z][a-z /]*[a-z])$")
-_L2_HIT = re.compile(r"\bl2\b.*\bhit\b|^lts__t_sector.*hit_rate")
+# Nsight Systems appends its sub-metric: smsp__warps_issue_stalled_<reason> [Avg].
+_RAW_STALL = re.compile(r"issue_stalled_(?P<reason>[a-z_]+?)(?=_not_issued|_per_|\.| |$)")
+# Its section Warp State Statistics: Stall Long Scoreboard. "Stall" alone names other things too (Stall Cycles), so the
+# reason must be one of those that Nsight Compute names, up to 2025.
+_REASONS = (
+    "barrier", "branch_resolving", "dispatch_stall", "drain", "gmma", "imc_miss", "lg_throttle", "long_scoreboard",
+    "math_pipe_throttle", "membar", "mio_throttle", "misc", "no_instruction", "no_instructions", "not_selected",
+    "selected", "short_scoreboard", "sleeping", "tex_throttle", "wait", "warpgroup_arrive",
+)  # fmt: skip
+_TOLD_STALL = re.compile(rf"^(?:warp[ _])?stall[ _](?P<reason>{'|'.join(_REASONS).replace('_', '[ _]')})(?= \[|$)")
+_L2_HIT = re.compile(r"(?<![a-z0-9])l2(?!\d).*hit(?:rate)?(?![a-z])|^lts__t_sector.*hit_rate")
 
 # A warp that issued an instruction was not stalled; "not_selected" was eligible and had to
 # wait for the scheduler, which NVIDIA counts among the reasons.
@@ -47,6 +54,6 @@ def told_by(name: str) -> MetricName | None:
     match = _RAW_STALL.search(low) or _TOLD_STALL.search(low)
     if match is None:
         return None
-    reason = re.sub(r"[ /]+", "_", match["reason"])
+    reason = match["reason"].replace(" ", "_")
     family = low[: match.start("reason")] + "*" + low[match.end("reason") :]
     return MetricName("not_stalled" if reason in NOT_STALLED else "stall", reason, family)

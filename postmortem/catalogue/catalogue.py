@@ -73,12 +73,23 @@ class Catalogue:
         """The query's SELECT as it stands in its file."""
         return self.describe(name).sql
 
-    def absent(self, asked: Header) -> list[str]:
-        """What the question would need and the bundle does not hold: a sentence each, with how to bring it."""
+    def absent(self, asked: Header, source: str | None = None) -> list[str]:
+        """What the question would need and the bundle, or its one source, does not hold: a sentence each, with how to
+        bring it.
+        """
         said = []
         for table, _ in asked.needs:
+            what = table.replace("_", " ")
+            record = tables()[table].record + (f", or {asked.instead[table]}" if table in asked.instead else "")
             if not self.filled(table):
-                said.append(f"no {table.replace('_', ' ')} in this bundle; record with: {tables()[table].record}")
+                said.append(f"no {what} in this bundle; record with: {record}")
+            elif source is not None and not self._filled_by(table, source):
+                sql = (
+                    "FROM nsys_tables JOIN sources USING (source_id) SELECT table_name WHERE path = ? AND read_into = ?"
+                )
+                lacks = [name for (name,) in run(self._con, f"{sql} AND NOT present ORDER BY ALL", [source, table])]
+                why = f": it has no table {' nor '.join(lacks)}" if lacks else ""
+                said.append(f"no {what} in {source}{why}; record with: {record}")
         if asked.facts:
             known = set(self.view("deployment_facts")["fact"].to_list())
             said += [
@@ -97,13 +108,23 @@ class Catalogue:
                 raise QueryError(table, "is no table of the store") from e
         return self._filled[table]
 
+    def _filled_by(self, table: str, source: str) -> bool:
+        """Whether this source gave the store's table any row."""
+        sql = f"SELECT 1 FROM {table} JOIN sources USING (source_id) WHERE path = ? LIMIT 1"
+        return bool(run(self._con, sql, [source]))
+
     def _bound(self, name: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """The query's SQL and its parameters' values; those given as text are read by their type.
 
-        Raises QueryError where a parameter is unknown or its value off.
+        Raises QueryError where a parameter is unknown or its value off, also where a source is none of the bundle's.
         """
         query = self.describe(name)
         bound = query.bound(params)
+        if (source := bound.get("source")) is not None:
+            paths = [path for (path,) in run(self._con, "FROM sources SELECT path ORDER BY path")]
+            if source not in paths:
+                what = f"{source} is no source of this bundle"
+                raise QueryError(f"{name}: parameter source", what, f"it has: {', '.join(paths) or 'none'}")
         self._use(query.uses)
         return query.sql, bound
 

@@ -4,7 +4,7 @@
 -- One row a collective. It can't tell why.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- column: wait_ns BIGINT ns — end of the last arrival minus the first
--- needs: nvtx_events(kind, start_ns, end_ns)
+-- needs: nvtx_events(kind, start_ns, end_ns) or what would do instead (how to record it)
 -- fact: hbm_gbps GB/s — memory bandwidth of one GPU
 -- uses: _shared/nvtx_utc
 SELECT ... ORDER BY ...
@@ -22,7 +22,7 @@ from postmortem.base.errors import QueryError
 _PARAM = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) = (.+?) — (.+)$")
 _COLUMN = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) — (.+)$")
 _FACT = re.compile(r"^(\w+) (\S+) — (.+)$")
-_NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)$")
+_NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)(?: or (.+))?$")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Header:
-    """What a question says of itself: ``title`` is the first line of ``doc``."""
+    """What a question says of itself: ``title`` is the first line of ``doc``.
+
+    ``instead``: for a table of ``needs``, what would do in its place and how to record it.
+    """
 
     name: str
     subject: str
@@ -69,6 +72,7 @@ class Header:
     facts: tuple[Fact, ...]
     uses: tuple[str, ...]
     path: Path
+    instead: dict[str, str]
 
     def bound(self, params: dict[str, Any]) -> dict[str, Any]:
         """A value for every parameter; those given as text are read by their type.
@@ -119,6 +123,7 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
     needs: list[tuple[str, tuple[str, ...]]] = []
     facts: list[Fact] = []
     uses: list[str] = []
+    instead: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         where = f"{path.name}:{number}"
         key, _, rest = line.partition(": ")
@@ -135,8 +140,10 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
         elif key == "needs":
             m = _NEEDS.match(rest)
             if not m:
-                raise QueryError(where, "wants 'needs: table(column, ...)'")
+                raise QueryError(where, "wants 'needs: table(column, ...)', perhaps with 'or what would do instead'")
             needs.append((m[1], tuple(c.strip() for c in m[2].split(","))))
+            if m[3]:
+                instead[m[1]] = m[3]
         elif key == "fact":
             m = _FACT.match(rest)
             if not m:
@@ -151,7 +158,7 @@ def header(path: Path, subject: str, lines: list[str]) -> Header:
         raise QueryError(path.name, "wants a title in prose")
     return Header(
         path.stem, subject, doc.splitlines()[0], doc, tuple(params), tuple(columns), tuple(needs), tuple(facts),
-        tuple(uses), path,
+        tuple(uses), path, instead,
     )  # fmt: skip
 
 

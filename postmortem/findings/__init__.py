@@ -54,6 +54,8 @@ def ask(catalogue: Catalogue, name: str, **params: Any) -> pl.DataFrame:
     return findings()[name].run(catalogue, **params) if name in findings() else catalogue.run(name, **params)
 
 
-def absent(catalogue: Catalogue, name: str) -> list[str]:
-    """What the question would need and the bundle does not hold: a sentence a table, with how to record it."""
-    return catalogue.absent(describe(name))
+def absent(catalogue: Catalogue, name: str, source: str | None = None) -> list[str]:
+    """What the question would need and the bundle (or that one source) does not hold: a sentence a table, with how to
+    record it.
+    """
+    return catalogue.absent(describe(name), source)

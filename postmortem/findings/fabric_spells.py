@@ -14,7 +14,7 @@ column: ratio DOUBLE ratio — of that to the normal stretch
 column: ratio_low DOUBLE ratio — lower end of its 95 % interval
 column: ratio_high DOUBLE ratio — upper end
 column: p_value DOUBLE - — of the change that set it apart; NULL where there is one stretch alone
-needs: s_records(replica, rank, iteration, gpu_ms, comm_ms)
+needs: s_records(replica, rank, iteration, gpu_ms, comm_ms) or NVTX iteration ranges (nsys profile -t cuda,nvtx)
 uses: rank_iterations
 """
 

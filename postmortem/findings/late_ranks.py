@@ -16,7 +16,7 @@ column: saved_ms DOUBLE ms — an iteration's mean length less, if its excess we
 column: share DOUBLE - — of the time that iterations last beyond their peers' pace, how much goes with its excess
 column: share_low DOUBLE - — lower end of its 95 % interval
 column: share_high DOUBLE - — upper end
-needs: s_records(replica, rank, iteration, gpu_ms, comm_ms)
+needs: s_records(replica, rank, iteration, gpu_ms, comm_ms) or NVTX iteration ranges (nsys profile -t cuda,nvtx)
 uses: rank_iterations
 """
 

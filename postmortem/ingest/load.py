@@ -45,6 +45,7 @@ class Loaded:
     file: BundleFile
     kind: str
     bytes: int
+    of_a_rank: bool = False
     sha256: str | None = None
     rows: int = 0
     rejected: int = 0
@@ -117,6 +118,7 @@ def _read_file(writer: Writer, bundle: Bundle, done: Loaded, keep_environment: b
         reader = recognise(head)
         done.kind = reader.name if reader else "unrecognised"
         if reader:
+            done.of_a_rank = reader.of_a_rank
             settings = bundle.settings
             source = Source(file.name, file.path, head.packed, keep_environment, settings.time_format, settings.nvtx)
             _read(writer, reader, source, done, progress)
@@ -233,8 +235,18 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
                 "method": method,
             }
             writer.insert("clocks", clock)
+            unknown = [what for what, value in (("rank", rank), ("replica", replica)) if value is None]
+            if s.of_a_rank and unknown:
+                _unplaced(writer, s.source_id, unknown)
     for name, why in bundle.left_out:
         writer.insert(
             "notes",
             {"source_id": -1, "severity": "notice", "code": "left-out", "message": f"{name}: left out, it is {why}"},
         )
+
+
+def _unplaced(writer: Writer, source_id: int, unknown: list[str]) -> None:
+    """Say of a rank's own trace that nothing tells whose it is."""
+    what, them = ("neither its rank nor its replica", "them") if len(unknown) == 2 else (f"no {unknown[0]}", "it")
+    message = f"nothing tells whose it is: {what} is known; write {them} into bundle.toml under [[source]]"
+    writer.insert("notes", {"source_id": source_id, "severity": "notice", "code": "unplaced", "message": message})

@@ -130,6 +130,7 @@ class Reader:
 
     It decides by ``head.data``; a name may only break a tie between contents that are alike.
     ``anywhere``: its lines may begin late in a text, after those of other programs.
+    ``of_a_rank``: a file is one rank's, so that it is said where nothing tells which.
     """
 
     name: str
@@ -137,3 +138,4 @@ class Reader:
     sniff: Callable[[Head], int]
     read: Callable[[Source], Iterator[Item]]
     anywhere: bool = False
+    of_a_rank: bool = False

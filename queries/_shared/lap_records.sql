@@ -1,4 +1,4 @@
--- uses: _shared/nvtx_utc
+-- uses: _shared/iteration_ranges
 -- One row an iteration that an NVTX range and an s record's source both have: when either says that it began.
 -- own: the record is that rank's, or the engine's where the replica's ranks made none.
 CREATE VIEW lap_records AS
@@ -10,7 +10,5 @@ WITH told AS (
 )
 SELECT n.source_id, n.start_ns, r.source_id AS record_id, r.told_ns,
        r.rank IS NOT NULL OR r.replica NOT IN (SELECT replica FROM told WHERE rank IS NOT NULL) AS own
-FROM nvtx_utc AS n
-JOIN told AS r ON r.replica = n.replica AND r.iteration = TRY_CAST(n.keys->>'$.n' AS BIGINT)
-                  AND (r.rank IS NULL OR r.rank = n.rank)
-WHERE n.kind = 'iteration'
+FROM iteration_ranges AS n
+JOIN told AS r ON r.replica = n.replica AND r.iteration = n.iteration AND (r.rank IS NULL OR r.rank = n.rank)

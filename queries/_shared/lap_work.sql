@@ -1,26 +1,31 @@
--- uses: _shared/nvtx_utc, _shared/clock_segments, _shared/nsys_gpu_work
--- One row a piece of GPU work (kernel, copy, filling of memory) that was launched within an NVTX iteration range of
--- its rank, on the aligned clock, with its launching call. The range is the host's: work belongs to the iteration in
--- which its launch began, whenever it ran.
+-- uses: _shared/iteration_ranges, _shared/lap_homes, _shared/clock_segments, _shared/nsys_gpu_work
+-- One row a piece of GPU work (kernel, copy, filling of memory, CUDA graph that was recorded whole) that was launched
+-- within an NVTX iteration range of its rank and process, on the aligned clock, with its launching call. The range is the
+-- host's: work belongs to the iteration in which its launch began, whenever it ran. What a whole graph ran, its
+-- collectives too, is not recorded: it is work 'graph', and its name says no more.
 CREATE VIEW lap_work AS
 WITH laps AS (
-    SELECT source_id, replica, rank, TRY_CAST(keys->>'$.n' AS BIGINT) AS iteration, session_start_ns AS start_ns,
+    SELECT source_id, replica, rank, process, iteration, session_start_ns AS start_ns,
            end_ns - start_ns + session_start_ns AS end_ns
-    FROM nvtx_utc
-    WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL
+    FROM iteration_ranges
+    WHERE end_ns IS NOT NULL AND rank IS NOT NULL
+), pieces AS (
+    SELECT source_id, global_pid, correlation_id, start_ns, end_ns, work, name FROM nsys_gpu_work
+    UNION ALL
+    SELECT source_id, global_pid, correlation_id, start_ns, end_ns, 'graph', 'CUDA graph' FROM graph_launches
 ), launched AS (
     SELECT k.source_id, k.global_pid, k.correlation_id, k.start_ns, k.end_ns, k.work, k.name, a.start_ns AS call_ns,
-           a.end_ns AS called_ns
-    FROM nsys_gpu_work AS k
+           a.end_ns AS called_ns, coalesce(h.lone, k.global_pid >> 24) AS process
+    FROM pieces AS k
+    JOIN lap_homes AS h ON h.source_id = k.source_id
     JOIN cuda_api AS a ON a.source_id = k.source_id AND a.correlation_id = k.correlation_id
                           AND (a.global_tid >> 24) = (k.global_pid >> 24)
-    WHERE k.source_id IN (SELECT source_id FROM laps)
 ), placed AS (
     SELECT l.replica, l.rank, l.iteration, k.source_id, k.global_pid, k.correlation_id, k.work, k.name,
            k.start_ns + c.origin_ns + c.offset_ns AS start_ns, k.end_ns - k.start_ns AS duration_ns,
            k.call_ns - k.start_ns AS call_ns, k.called_ns - k.start_ns AS called_ns
     FROM launched AS k
-    ASOF JOIN laps AS l ON l.source_id = k.source_id AND k.call_ns >= l.start_ns
+    ASOF JOIN laps AS l ON l.source_id = k.source_id AND l.process = k.process AND k.call_ns >= l.start_ns
     JOIN clocks AS c ON c.source_id = k.source_id
     WHERE k.call_ns <= l.end_ns AND l.iteration IS NOT NULL AND c.origin_ns IS NOT NULL
 ), aligned AS (

@@ -1,7 +1,7 @@
 -- One row an NVTX range or mark that says what the server did, on the bundle's clock (not yet aligned
 -- between sources: see clock_fit). A range that was never popped has no end.
 CREATE VIEW nvtx_utc AS
-SELECT e.source_id, s.path AS source, s.replica, s.rank, e.kind, e.keys,
+SELECT e.source_id, s.path AS source, s.replica, s.rank, e.global_tid, e.kind, e.keys,
        e.start_ns + c.origin_ns + c.offset_ns AS start_ns,
        CASE WHEN NOT coalesce(e.never_popped, false) THEN e.end_ns + c.origin_ns + c.offset_ns END AS end_ns,
        e.start_ns AS session_start_ns

@@ -1,8 +1,8 @@
 -- uses: _shared/clock_segments, _shared/rank_times, _shared/is_before
--- One row a sample of a GPU metric and the iteration of its rank that it falls into. Of a source that sampled several
--- GPUs, those on which its kernels ran: where that is not known, none. An iteration timed by the rank's records holds a
--- sample only beyond what the two clocks are unsure; both are read off one host's clock: where nothing tells more, that
--- is taken. All metrics of a source are sampled at once: each moment is placed once, for all its samples.
+-- One row a sample of a GPU metric and the iteration of its rank that it falls into. Of the GPUs that a source sampled,
+-- those on which its kernels ran; where that is not known, its only one, else none. An iteration timed by the rank's
+-- records holds a sample only beyond what the two clocks are unsure; both are read off one host's clock: where nothing
+-- tells more, that is taken. All metrics of a source are sampled at once: each moment is placed once, for all its samples.
 CREATE VIEW placed_metrics AS
 WITH ran AS (
     SELECT DISTINCT k.source_id, d.gpu_id
@@ -15,6 +15,7 @@ WITH ran AS (
     SELECT source_id, gpu_id
     FROM sampled AS m
     WHERE source_id IN (SELECT source_id FROM sampled GROUP BY source_id HAVING count(gpu_id) <= 1)
+          AND source_id NOT IN (SELECT source_id FROM ran)
        OR EXISTS (FROM ran AS r WHERE r.source_id = m.source_id AND r.gpu_id = m.gpu_id)
 ), timed AS (
     SELECT s.source_id, s.replica, s.rank, m.t_ns, m.t_ns + c.origin_ns + c.offset_ns AS own_ns
@@ -27,10 +28,12 @@ WITH ran AS (
            f.uncertainty_ns
     FROM timed AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+), laps AS (
+    SELECT *, coalesce(replica, '') AS place FROM rank_times
 ), placed AS (
     SELECT t.replica, t.rank, l.iteration, t.source_id, t.t_ns
     FROM aligned AS t
-    ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.at_ns >= l.start_ns
+    ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.at_ns >= l.start_ns
     WHERE t.at_ns <= l.end_ns
       AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
            OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))

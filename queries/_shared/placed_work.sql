@@ -1,5 +1,5 @@
 -- uses: _shared/lap_work, _shared/nsys_gpu_work, _shared/clock_segments, _shared/rank_times, _shared/is_before
--- One row a piece of GPU work and the iteration of its rank that it belongs to: by its launch where the source has
+-- One row a piece of GPU work, whole CUDA graphs apart, and the iteration of its rank that it belongs to: by its launch where the source has
 -- iteration ranges (see lap_work), else by the time it began, if that lies within an iteration of the rank's own records
 -- beyond what the clocks are unsure. A rank's records and its export are read off one host's clock: where nothing tells
 -- more, that is taken.
@@ -16,14 +16,18 @@ WITH loose AS (
            f.uncertainty_ns
     FROM loose AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+), laps AS (
+    SELECT *, coalesce(replica, '') AS place FROM rank_times
 )
-SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id FROM lap_work
+SELECT replica, rank, iteration, source_id, work, name, nccl, start_ns, end_ns, global_pid, correlation_id
+FROM lap_work
+WHERE work <> 'graph'
 UNION ALL
 SELECT t.replica, t.rank, l.iteration, t.source_id, t.work, t.name,
        coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns, t.global_pid,
        t.correlation_id
 FROM aligned AS t
-ASOF JOIN rank_times AS l ON t.replica = l.replica AND t.rank = l.rank AND t.start_ns >= l.start_ns
+ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.start_ns >= l.start_ns
 WHERE t.start_ns <= l.end_ns
   AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
        OR is_before(l.start_ns, t.start_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.start_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))

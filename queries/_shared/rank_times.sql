@@ -1,9 +1,9 @@
 -- uses: _shared/nvtx_aligned, _shared/collective_arrivals, _shared/lap_work, _shared/rank_states, _shared/clock_segments, _shared/record_clocks
 -- One row a replica, rank and iteration: how its time was spent, ns. Best first: from the GPU work launched in its
--- NVTX iteration range (from the first's start to the last's end; compute where anything but NCCL's kernels runs,
--- else comm where a collective transfers, else sync where it waits for the last rank, else idle); from NVTX
--- ranges (iteration and collective; what is no collective is compute); from the s records' comm_ms and sync_ms.
--- unsure_ns is how sure the clock is that start and end are told by: NULL where nothing tells.
+-- NVTX iteration range (from the first's start to the last's end; compute where anything but NCCL's kernels runs, a
+-- whole CUDA graph with all that is in it included, else comm where a collective transfers, else sync where it waits for
+-- the last rank, else idle); from NVTX ranges (iteration and collective; what is no collective is compute); from the s
+-- records' comm_ms and sync_ms. unsure_ns is how sure the clock is that start and end are told by: NULL where nothing tells.
 -- kept: every chain asks for it, and it sweeps over all kernels
 CREATE VIEW rank_times AS
 WITH laps AS (
@@ -16,7 +16,7 @@ WITH laps AS (
     WHERE kind = 'iteration' AND end_ns IS NOT NULL AND rank IS NOT NULL AND TRY_CAST(keys->>'$.n' AS BIGINT) IS NOT NULL
       AND NOT EXISTS (FROM laps AS l WHERE l.replica IS NOT DISTINCT FROM n.replica AND l.rank = n.rank)
       AND EXISTS (FROM collective_arrivals AS a WHERE a.ranks > 1 AND a.source_id = n.source_id)
-    QUALIFY row_number() OVER (PARTITION BY source_id, keys->>'$.n' ORDER BY start_ns) = 1
+    QUALIFY row_number() OVER (PARTITION BY source_id, keys->>'$.n' ORDER BY start_ns, end_ns DESC) = 1
 ), spans AS (
     FROM laps UNION ALL BY NAME FROM ranges
 ), parts AS (

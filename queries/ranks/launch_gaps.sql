@@ -2,7 +2,8 @@
 -- One row a replica, rank and iteration whose GPU work was launched in an NVTX iteration range. A gap is time between
 -- pieces of work of all streams together. It is the host's where the call that launched what came next had not returned
 -- when the GPU ran dry: the launch came too late, whatever kept it. Else the work was queued and waited on the GPU (for
--- an event, another stream's work, the launch itself). It can't tell gaps between iterations, nor inside CUDA graphs.
+-- an event, another stream's work, the launch itself). A CUDA graph that was recorded whole is one piece of work, as long
+-- as it ran: it can't tell gaps inside, nor between iterations.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
 -- column: replica VARCHAR - — replica

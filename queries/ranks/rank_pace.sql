@@ -24,7 +24,7 @@ WITH placed AS (
 ), each AS (
     SELECT p.replica, p.rank, p.iteration, p.name, median(p.duration_ns) / nullif(any_value(u.duration_ns), 0) AS ratio
     FROM placed AS p
-    JOIN usual AS u ON u.replica = p.replica AND u.rank = p.rank AND u.name = p.name
+    JOIN usual AS u ON u.replica IS NOT DISTINCT FROM p.replica AND u.rank = p.rank AND u.name = p.name
     GROUP BY p.replica, p.rank, p.iteration, p.name
 )
 SELECT replica, rank, iteration, median(ratio) AS pace, avg(CASE WHEN ratio > 1 THEN 1.0 ELSE 0.0 END) AS slower,

@@ -6,7 +6,7 @@
 -- column: recorded BIGINT ranks — of which iterations are here
 -- column: ranks BIGINT ranks — that it has at least, by tp= in shapes, holes in their numbers, and collectives
 -- column: absent BIGINT ranks — of which nothing is here
--- needs: s_records(rank, iteration, gpu_ms)
+-- needs: s_records(rank, iteration, gpu_ms) or NVTX iteration ranges (nsys profile -t cuda,nvtx)
 -- uses: _shared/rank_counts
 SELECT replica, recorded, ranks, ranks - recorded AS absent
 FROM rank_counts

@@ -42,8 +42,8 @@ def ask(
         for i in range(N)
         for m, kind, reason, value in (
             ("l2", "l2_hit_rate", None, hit[i]),
-            ("s", "stall", "long_scoreboard", stalled[i]),
-            ("s", "stall", "barrier", 1 - stalled[i]),
+            ("s long", "stall", "long_scoreboard", stalled[i]),
+            ("s barrier", "stall", "barrier", 1 - stalled[i]),
         )
     ]
     given = {

@@ -15,6 +15,7 @@ Span = tuple[int, int]
 Rows = list[dict[str, Any]]
 SEEDS = range(8)
 LAP = 1_000
+TABLES = ("sources", "clocks", "nvtx_events", "kernels", "memcpys", "graph_launches", "cuda_api")
 
 
 def nanoseconds(spans: list[Span]) -> set[int]:
@@ -44,7 +45,8 @@ def parts(con: Any) -> dict[tuple[int, int], tuple[Span, Span]]:
 
 
 def bundle(seed: int) -> tuple[dict[str, Rows], dict[int, list[tuple[int, int, int, str]]]]:
-    """Two ranks, four iterations, three streams: kernels and copies that overlap, collectives, some on one rank only.
+    """Two ranks, four iterations, three streams: kernels, copies and CUDA graphs that overlap, collectives, some on one
+    rank only.
 
     The rows of a store, and each rank's work as (iteration, start, end, name).
     """
@@ -62,7 +64,7 @@ def bundle(seed: int) -> tuple[dict[str, Rows], dict[int, list[tuple[int, int, i
         leaves = base + int(rng.integers(600, 1_300))
         for rank in (0, 1):  # both leave together
             work[rank].append((lap, leaves - int(rng.integers(20, 500)), leaves, "ncclDevKernel_AllReduce(x)"))
-    given: dict[str, Rows] = {t: [] for t in ("sources", "clocks", "nvtx_events", "kernels", "memcpys", "cuda_api")}
+    given: dict[str, Rows] = {t: [] for t in TABLES}
     for rank, pieces in work.items():
         pid = (rank + 1) << 24
         given["sources"].append({"source_id": rank, "path": f"r{rank}", "replica": "b", "rank": rank})
@@ -75,6 +77,8 @@ def bundle(seed: int) -> tuple[dict[str, Rows], dict[int, list[tuple[int, int, i
             row = {"source_id": rank, "start_ns": start, "end_ns": end, "correlation_id": number, "global_pid": pid}
             if name == "gemm" and number % 3 == 0:
                 given["memcpys"].append({**row, "direction": "DtoD", "stream_id": 9})
+            elif name == "gemm" and number % 3 == 1:
+                given["graph_launches"].append({**row, "stream_id": 8})
             else:
                 stream = 7 if name.startswith("nccl") else 8 + number % 2
                 given["kernels"].append({**row, "demangled_name": name, "stream_id": stream})

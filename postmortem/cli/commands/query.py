@@ -45,7 +45,7 @@ def _run(args: Namespace) -> int:
         elif args.name:
             frame = incident.query(args.name, **params)
             if frame.is_empty():
-                for missing in absent(incident.catalogue, args.name):
+                for missing in absent(incident.catalogue, args.name, params.get("source")):
                     stderr.note(missing)
         else:
             frame = incident.queries

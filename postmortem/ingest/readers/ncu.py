@@ -54,7 +54,7 @@ def sniff(head: Head) -> int:
     """90 where a line is the header of either form."""
     if b"Kernel Name" not in head.data:
         return 0
-    for line in head.data.decode("utf-8", "replace").splitlines():
+    for line in head.data.decode("utf-8-sig", "replace").splitlines():
         if "Kernel Name" in line and _header(_fields(line)):
             return 90  # less than a certain magic number: other tools copy this header
     return 0

@@ -40,6 +40,18 @@ def test_recognised_by_content(path):
     assert ncu.READER.sniff(Head("unknown.bin", path.read_bytes(), path)) == 90
 
 
+@pytest.mark.parametrize("path", NCU, ids=lambda p: p.stem)
+def test_a_byte_order_mark_hides_no_header(path, tmp_path):
+    """As a spreadsheet saves it, with a BOM before the header: recognised, and read the same."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    table = b"".join(lines[next(i for i, line in enumerate(lines) if b"Kernel Name" in line) :])
+    plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
+    plain.write_bytes(table)
+    marked.write_bytes(b"\xef\xbb\xbf" + table)
+    assert ncu.READER.sniff(Head(marked.name, marked.read_bytes(), marked)) == 90
+    assert read(marked) == read(plain)
+
+
 def test_other_csv_is_not_claimed(tmp_path):
     """A table with a column Kernel Name but no metric, as nsys prints, is left to others."""
     path = tmp_path / "kern.csv"

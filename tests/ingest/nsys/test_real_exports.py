@@ -71,6 +71,7 @@ NOTES = {
     "cudagraph_graphtrace_rtx3060__nsys2025.5.2": {"graphs_hide_kernels", "no_nvtx"},
     "cudf_groupby_rtx8000__nsys2020_nometa": {"no_wall_clock", "no_schema_version"},
     "cudaq_vqe_8xH100_runtime_only__nsys2023.4.4": {"no_kernels", "no_nvtx"},
+    "streams4_rtx4060ti__nsys2026.1.1": {"lost_events", "no_nvtx"},
     "torch_V100_nvtx22k_kern1002__reexport2023.4.4": {"never_popped"},
     "torch_2xH100_nccl_sendrecv_before__nsys2026.2.1": {"derived"},
     "torch_A100_nvtx_kern6__reexport2023.4.4": set(),

@@ -13,7 +13,7 @@ from postmortem.ingest.reader import Facts, Head, Note, Reject, Source
 from postmortem.ingest.readers.nsys_sqlite import READER
 
 from .conftest import load, unchanged
-from .exports import STRINGS, build, call, global_id, kernel, nvtx, ordinary
+from .exports import SCHEMA, STRINGS, build, call, global_id, kernel, nvtx, ordinary
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ def test_metrics_of_both_encodings(export):
         ],
         GENERIC_EVENTS=[
             {"rawTimestamp": 77, "timestamp": 20, "typeId": 258, "data": '{"SM Active": "55", "SM Issue": "5"}'},
-            {"rawTimestamp": 78, "typeId": 258, "data": "torn"},
+            {"rawTimestamp": 78, "timestamp": 21, "typeId": 258, "data": "torn"},
             {"rawTimestamp": 79, "typeId": 1, "data": '{"text": "another tool"}'},
         ],
     )  # fmt: skip
@@ -310,6 +310,57 @@ def test_metrics_of_both_encodings(export):
         (2, "SM Issue", None, 20, 5.0),
     ]
     assert [(r.place, r.text) for r in rejects(loaded)] == [(2, "torn")]
+
+
+GENERIC = [{"typeId": 258, "sourceId": 1, "data": '{"Name": "GPU Metrics"}'}]
+
+
+def test_a_sample_without_its_time_is_a_reject(export):
+    """rawTimestamp is of another clock: where the session's time is NULL, the sample has none."""
+    loaded = export(
+        GENERIC_EVENT_TYPES=GENERIC,
+        GENERIC_EVENTS=[
+            {"rawTimestamp": 546598186123, "timestamp": 20, "typeId": 258, "data": '{"SM Active": "50"}'},
+            {"rawTimestamp": 546598186223, "typeId": 258, "data": '{"SM Active": "70"}'},
+            {"rawTimestamp": 546598186323, "typeId": 1, "data": '{"text": "another tool"}'},
+        ],
+    )
+    assert loaded.rows("SELECT t_ns, value FROM gpu_metrics") == [(20, 50.0)]
+    assert [(r.place, r.reason) for r in rejects(loaded)] == [(2, "GENERIC_EVENTS.timestamp: has no value")]
+    assert "raw_clock" not in notes(loaded)
+
+
+def test_where_samples_have_raw_times_alone_it_is_said(export, monkeypatch):
+    """An export without the column takes rawTimestamp, and the audit says so."""
+    monkeypatch.setitem(SCHEMA, "GENERIC_EVENTS", "rawTimestamp INTEGER, typeId INTEGER, data TEXT")
+    sample = {"rawTimestamp": 77, "typeId": 258, "data": '{"SM Active": "50"}'}
+    loaded = export(GENERIC_EVENT_TYPES=GENERIC, GENERIC_EVENTS=[sample])
+    assert loaded.rows("SELECT t_ns, value FROM gpu_metrics") == [(77, 50.0)]
+    assert "raw_clock" in notes(loaded)
+
+
+@pytest.mark.parametrize("torn", ['{"SM Active": ' + "1" * 400 + "}", '{"\\ud800": 1}'], ids=["huge", "surrogate"])
+def test_a_sample_that_no_column_holds_is_one_reject(export, torn):
+    """A number beyond a double, or a name that is no Unicode: that sample, and not the file."""
+    loaded = export(
+        GENERIC_EVENT_TYPES=GENERIC,
+        GENERIC_EVENTS=[
+            {"rawTimestamp": 7, "timestamp": 20, "typeId": 258, "data": torn},
+            {"rawTimestamp": 8, "timestamp": 21, "typeId": 258, "data": '{"SM Active": "70"}'},
+        ],
+    )
+    assert loaded.rows("SELECT t_ns, value FROM gpu_metrics") == [(21, 70.0)]
+    assert [(r.place, r.text) for r in rejects(loaded)] == [(1, torn[:200])]
+
+
+@pytest.mark.parametrize("digits", ["1" * 5000, "9" * 400 + ".0"], ids=["whole", "real"])
+def test_a_number_that_nothing_holds_stays_text(export, digits):
+    """Longer than any double's digits: the key keeps its text, its JSON is valid, and the next range is read."""
+    domain = nvtx(0, None, "postmortem", 75, domainId=1)
+    own = [nvtx(at, 9, text, domainId=1) for at, text in enumerate((f"isr_pin mb={digits}", "iteration n=5"))]
+    loaded = export(NVTX_EVENTS=[domain, *own])
+    found = loaded.rows("SELECT keys->>'$.mb', TRY_CAST(keys->>'$.n' AS BIGINT) FROM nvtx_events ORDER BY event_id")
+    assert found == [(digits, None), (None, 5)]
 
 
 def test_graph_launches_without_their_kernels_are_said(export):
@@ -343,6 +394,19 @@ def test_the_profilers_own_losses_are_said(export):
     losses = [i for i in loaded.items if isinstance(i, Note) and i.code == "lost_events"]
     assert [n.severity for n in losses] == ["data_loss"]
     assert loaded.rows("SELECT t_ns, severity FROM diagnostics ORDER BY 1") == [(-5, "warning"), (5, "info")]
+
+
+@pytest.mark.parametrize("what", ["NVTX", "CUDA"])
+def test_events_that_might_not_be_whole_are_a_loss(export, what):
+    """The profiler's own wording of 2026 (streams4_rtx4060ti); that none were collected is no loss."""
+    texts = [
+        f"Not all {what} events might have been collected.",
+        f"No {what} events collected. Does the process use it?",
+    ]
+    said = [{"timestamp": 5, "timestampType": 1, "source": 2, "severity": 2, "text": t} for t in texts]
+    loaded = export(DIAGNOSTIC_EVENT=said)
+    losses = [i.message for i in loaded.items if isinstance(i, Note) and i.code == "lost_events"]
+    assert losses == [f"the profiler says: {texts[0]}"]
 
 
 def test_cuda_ordinals_are_mapped_to_gpus(export):

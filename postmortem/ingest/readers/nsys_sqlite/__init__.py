@@ -15,4 +15,5 @@ READER = Reader(
     says="Nsight Systems export in SQLite (nsys export --type sqlite)",
     sniff=sniff,
     read=read,
+    of_a_rank=True,
 )

@@ -12,7 +12,7 @@ from postmortem.base.metric_names import told_by
 from postmortem.ingest.reader import Batch, Reject
 from postmortem.ingest.readers.nsys_sqlite.events import Seen
 from postmortem.ingest.readers.nsys_sqlite.evidence import Database
-from postmortem.ingest.readers.nsys_sqlite.rows import SHOWN, Column, Ledger, checked_times, rows
+from postmortem.ingest.readers.nsys_sqlite.rows import SHOWN, Column, Ledger, checked_times, required, rows
 
 GPU_BITS = 0xFF  # the low byte of a type is the export's GPU number
 
@@ -86,8 +86,10 @@ def _generic(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
     columns = [Column("timestamp"), Column("rawTimestamp"), Column("typeId", required=True), Column("data", "text")]
     for batch in rows(db, "GENERIC_EVENTS", columns, ledger):
         batch = batch.filter(pc.is_in(batch.column("typeId"), pa.array(sorted(metric_types), pa.int64())))
-        time = pc.coalesce(batch.column("timestamp"), batch.column("rawTimestamp"))
-        batch = checked_times("GENERIC_EVENTS", batch.set_column(1, "timestamp", time), "timestamp", None, ledger)
+        if not db.has("GENERIC_EVENTS", "timestamp"):  # raw times are of another clock, and a note says so
+            batch = batch.set_column(1, "timestamp", batch.column("rawTimestamp"))
+        batch = required("GENERIC_EVENTS", batch, [Column("timestamp", required=True)], ledger)
+        batch = checked_times("GENERIC_EVENTS", batch, "timestamp", None, ledger)
         out: dict[str, list[object]] = {"gpu_id": [], "metric": [], "t_ns": [], "value": []}
         for row in batch.to_pylist():
             for metric, value in _object(row["_rowid"], row["data"], ledger).items():
@@ -106,7 +108,8 @@ def _object(rowid: int, text: str | None, ledger: Ledger) -> dict[str, float]:
     """Metrics of one sample; numbers come as text. A sample that is no such object is a reject."""
     try:
         values = json.loads(text or "")
-        return {str(k): float(v) for k, v in values.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError) as e:
+        # JSON's names may hold half a character (a lone surrogate), which encode refuses
+        return {k.encode().decode(): float(v) for k, v in values.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as e:
         ledger.rejects.append(Reject(rowid, f"GENERIC_EVENTS.data: {e}", (text or "")[:SHOWN]))
         return {}

@@ -14,8 +14,11 @@ from postmortem.ingest.readers.nsys_sqlite.session import Session
 
 KNOWN_MAJORS = {"2", "3"}  # schema majors seen in real exports, 2022 to 2026
 KERNELS, GRAPHS, NVTX = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_GRAPH_TRACE", "NVTX_EVENTS"
+GENERIC = "GENERIC_EVENTS"
 
-_LOST = re.compile(r"overflow|\blost\b|\bdropped\b|\bdiscarded\b|\bmissing\b|not collected", re.I)
+_LOST = re.compile(
+    r"overflow|\blost\b|\bdropped\b|\bdiscarded\b|\bmissing\b|not collected|\bnot all\b.*\bcollected\b", re.I
+)
 
 
 def of_file(db: Database) -> Iterator[Note]:
@@ -68,6 +71,12 @@ def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Itera
     if nvtx.unknown_types:
         types = ", ".join(map(str, sorted(nvtx.unknown_types)[:10]))
         yield Note("notice", "nvtx_types_left_out", f"NVTX events of unknown types were left out: {types}")
+    if ledger.rows[GENERIC] and not db.has(GENERIC, "timestamp"):
+        yield Note(
+            "notice",
+            "raw_clock",
+            f"{GENERIC} has no column timestamp: its metrics are placed by rawTimestamp, which may be of another clock",
+        )
     if nvtx.unparsed:
         what = f"{nvtx.unparsed} texts of the domain postmortem tell nothing: {nvtx.unparsed_example[:80]!r}"
         yield Note("notice", "nvtx_unparsed", what)

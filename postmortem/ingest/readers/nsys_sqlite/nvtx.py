@@ -24,6 +24,7 @@ OWN_DOMAIN = "postmortem"
 CATEGORY, MARK, THREAD, DOMAIN_CREATE, DOMAIN_DESTROY = 33, 34, 39, 75, 76
 STYLES = {34: "Mark", 59: "PushPop", 60: "StartEnd", 70: "PushPop", 71: "StartEnd"}  # 70, 71: from NVTXT files
 TID_BITS = 0xFFFFFF
+LONGEST = 300  # characters of a number: a double ends at 309 digits, and what is beyond stays text
 
 Patterns = Mapping[str, re.Pattern[str]]
 
@@ -91,7 +92,7 @@ def told(text: str, own: bool, others: Patterns) -> tuple[str, str] | None:
 
 
 def _value(text: str) -> int | float | str:
-    if not _NUMBER.fullmatch(text):
+    if len(text) > LONGEST or not _NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)
 

@@ -77,7 +77,7 @@ def rows(
                 if (reading.last is not None and ids[0] <= reading.last) or (np.diff(ids) <= 0).any():
                     raise sqlite3.DatabaseError("its rows are out of order")
                 reading.last = int(ids[-1])
-            yield _required(table, batch, columns, ledger)
+            yield required(table, batch, columns, ledger)
     except DAMAGE as e:
         ledger.damaged[table] = str(e)
         place = 0 if reading.last is None else reading.last
@@ -197,7 +197,8 @@ def _mended(values: Sequence[Any], kind: Kind, ledger: Ledger) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _required(table: str, batch: pa.RecordBatch, columns: Sequence[Column], ledger: Ledger) -> pa.RecordBatch:
+def required(table: str, batch: pa.RecordBatch, columns: Sequence[Column], ledger: Ledger) -> pa.RecordBatch:
+    """The batch without records that lack a required value: each is a reject."""
     for column in columns:
         if column.required and batch.column(column.name).null_count:
             missing = batch.filter(pc.is_null(batch.column(column.name)))
