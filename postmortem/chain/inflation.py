@@ -10,6 +10,7 @@ from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import number, with_unit
+from postmortem.base.window import Window
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut
@@ -67,7 +68,7 @@ def inflated(
             f"{100 * share:.0f} % of the iterations' inflation ({100 * share_low:.0f} to {100 * share_high:.0f} %)"
         )
         return RuledOut(f"{part} took {longer} of its calm time: {part_of}")
-    window = up.window
+    window = Window(_begun(up.iterations[up.found.now], now, calm), up.window.stop)
     tests = (
         order(window.first, effect.facts["stop"]),
         size(ratio, low, high, "ratio", 1),
@@ -81,7 +82,7 @@ def inflated(
     start, end = case.times_of(window)
     link = Link(
         kind=kind,
-        summary=summary.format(ratio=longer, n=up.found.now.size),
+        summary=summary.format(ratio=longer, n=int((up.iterations[up.found.now] >= window.first).sum())),
         grade=grade(tests),
         replica=case.replica,
         rank=rank,
@@ -98,13 +99,21 @@ def inflated(
             "ratio": ratio,
             "share": share,
             "excess_ms": float(np.median(now) - np.median(calm)),
-            "window": [window.first, window.stop],
+            "window": [up.window.first, up.window.stop],
             "calm": up.calm_window,
             "times_from": up.source,
             **(facts or {}),
         },
     )
     return Found(link, share)
+
+
+def _begun(iterations: NDArray[np.int64], now: NDArray[np.float64], calm: NDArray[np.float64]) -> int:
+    """The first of the iterations in which the part was nearer to what it took now than to what it took when calm.
+
+    Their own first is where iterations got longer best: an iteration or two off, as it is for a late rank.
+    """
+    return int(iterations[np.flatnonzero(now > (np.median(now) + np.median(calm)) / 2)[0]])
 
 
 def _other_reason(effect: Link) -> RuledOut | None:

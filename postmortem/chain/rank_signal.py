@@ -113,7 +113,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         size = Test("size", True, said, beyond, signal.unit, low, high)
     correlation, p_value = _association(case, mine, late, window, calm)
     risen = mine.filter((pl.col("signal") > calm_level) & (pl.col("iteration") >= window.first))
-    first = int(risen["iteration"][0])
+    first = _begun(mine, int(risen["iteration"][0]), (level + calm_level) / 2)
     tests: tuple[Test, ...] = (
         order(first, _first_late(case, late, window, calm)),
         size,
@@ -246,6 +246,19 @@ def _lead_of_peers(
 
 def _inside(rows: pl.DataFrame, window: Window) -> pl.DataFrame:
     return rows.filter((pl.col("iteration") >= window.first) & (pl.col("iteration") < window.stop))
+
+
+def _begun(rows: pl.DataFrame, first: int, half: float) -> int:
+    """Back from ``first`` while the signal was nearer to its level now than to its calm one, ``half`` between them.
+
+    A cause may begin before it tells.
+    """
+    before = rows.filter(pl.col("iteration") < first).sort("iteration", descending=True)
+    for iteration, risen in before.select("iteration", pl.col("signal") > half).iter_rows():
+        if not risen:
+            break
+        first = int(iteration)
+    return first
 
 
 def _evidence(case: Case, signal: Signal, rank: int | None) -> tuple[Evidence, ...]:

@@ -56,8 +56,8 @@ def chain_with(tmp_path: Path, kernels: Any = None, metrics: Any = None) -> Chai
                     "INSERT INTO gpu_metrics (source_id, metric, kind, reason, t_ns, value) VALUES (?, ?, ?, ?, ?, ?)",
                     [
                         [90 + rank, "l2", "l2_hit_rate", None, at, hit + noise],
-                        [90 + rank, "s", "stall", "long_scoreboard", at, stalled + noise],
-                        [90 + rank, "s", "stall", "barrier", at, 100 - stalled - noise],
+                        [90 + rank, "stall long_scoreboard", "stall", "long_scoreboard", at, stalled + noise],
+                        [90 + rank, "stall barrier", "stall", "barrier", at, 100 - stalled - noise],
                     ],
                 )
     with Incident(bundle, store) as incident:

@@ -204,3 +204,13 @@ def test_input_that_cannot_be_proven_equal(tmp_path: Path, opened: Opener, gone:
     assert chain.links[-1].grade is Grade.CIRCUMSTANTIAL
     assert chain.verdict is Verdict.PARTIAL
     assert any(gone in m.record for m in chain.missing)
+
+
+def test_a_cause_that_began_before_it_told(tmp_path: Path, opened: Opener) -> None:
+    """Dequantisation from 67 on makes rank 1 late from 70 on: the cause is dated 67, not to a lone cycle at 64."""
+    calm, disturbed = straggler()
+    disturbed.rank_fields = {1: {"dequant_cycles": lambda i: 40 if 67 <= i < 100 or i == 64 else 0}}
+    chain = opened(write_bundle(tmp_path, calm, disturbed)).chain("b-1")
+    assert [(link.kind, link.iteration) for link in chain.links[:3]] == [
+        ("quant_stall", 67), ("straggler_rank", 70), ("collective_inflation", 70),
+    ]  # fmt: skip
