@@ -31,7 +31,7 @@ VERDICT_SAYS: dict[Verdict, str] = {
     Verdict.UNEXPLAINED: "the answers differ, and no cause that the bundle can show accounts for it",
     Verdict.DIFFERENT_INPUT: "the model saw another input or another decode configuration",
     Verdict.NO_DIVERGENCE: "the tokens are the same as the reference's",
-    Verdict.NO_REFERENCE: "no calmer twin of this request in the bundle to compare with",
+    Verdict.NO_REFERENCE: "no request in the bundle that it can be held against",
 }
 
 TEST_QUESTIONS: dict[str, str] = {

@@ -1,8 +1,8 @@
 -- uses: _shared/lap_work, _shared/nsys_gpu_work, _shared/clock_segments, _shared/rank_times, _shared/is_before
--- One row a piece of GPU work, whole CUDA graphs apart, and the iteration of its rank that it belongs to: by its launch where the source has
--- iteration ranges (see lap_work), else by the time it began, if that lies within an iteration of the rank's own records
--- beyond what the clocks are unsure. A rank's records and its export are read off one host's clock: where nothing tells
--- more, that is taken.
+-- One row a piece of GPU work, whole CUDA graphs apart, and the iteration of its rank that it belongs to: by its launch
+-- where the source has iteration ranges (see lap_work), else by the time it began, if that lies within an iteration of the
+-- rank's own records beyond what the clocks are unsure. A rank's records and its export are read off one host's clock:
+-- where nothing tells more, that is taken.
 CREATE VIEW placed_work AS
 WITH loose AS (
     SELECT s.source_id, s.replica, s.rank, k.global_pid, k.correlation_id, k.work, k.name,
