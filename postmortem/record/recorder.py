@@ -228,10 +228,10 @@ class Recorder:
 
 
 def _plain(value: Any) -> Any:
-    """A number of an array library as Python's own; anything else is not for a record."""
+    """A number of an array library as Python's own, None where it isn't finite; anything else is not for a record."""
     item = getattr(value, "item", None)
     if callable(item):
-        return item()
+        return _finite(item())
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")

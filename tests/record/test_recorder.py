@@ -210,3 +210,12 @@ def test_without_nvtx(tmp_path, monkeypatch):
     with Recorder(tmp_path, background=False, ranges=True) as rec, rec.range("iteration", n=1):
         rec.s(req_id="r", step=0)
     assert lines(tmp_path / "s.jsonl")[-1]["nvtx"] == "nvtx cannot be imported: ModuleNotFoundError"
+
+
+@pytest.mark.parametrize("unknown", [np.float32("nan"), np.float16("inf"), np.array(float("-inf")), np.array([np.nan])])
+def test_array_nan_is_unknown(tmp_path, unknown):
+    """A number of an array library that is not finite is unknown, as Python's own is; its record stays."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="r", margin=unknown, gpu_ms=float("nan"), step=np.int64(3))
+    assert lines(tmp_path / "s.jsonl")[0] == {"record": "s", "req_id": "r", "margin": None, "gpu_ms": None, "step": 3}
+    assert rec.errors == 0
