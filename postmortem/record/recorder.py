@@ -9,12 +9,14 @@ from __future__ import annotations
 import atexit
 import json
 import math
+import os
 import threading
 import time
 from collections import deque
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from postmortem.record.nvtx_ranges import Ranges, _NoRange, _Range
 
@@ -42,7 +44,9 @@ class Recorder:
     error. Both counts are themselves recorded, whenever they have grown and
     once at the end, as a line
     ``{"record": "recorder", replica, rank, written, dropped, errors, started_ns, ended_ns}``
-    with counts since the start; the last such line of a file holds.
+    with counts since the start; the last such line of a file holds. ``written``
+    counts the records that the operating system took; of a write that it took
+    in part, whole lines stay.
     """
 
     def __init__(
@@ -66,7 +70,8 @@ class Recorder:
         self._suffix = "" if rank is None else f"_rank{rank}"
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._queue_size = queue_size
-        self._files: dict[str, IO[str]] = {}
+        self._files: dict[str, FileIO | None] = {}  # unbuffered; None: to be opened again
+        self._account: str | None = None  # the kind whose file bears the counts; one, or readers would add them up
         self._told = (0, 0)
         self._closed = False
         self._io = threading.Lock()
@@ -123,8 +128,6 @@ class Recorder:
         with self._io:
             self._drain()
             self._tell_losses()
-            for file in self._files.values():
-                self._guarded_flush(file)
 
     def close(self) -> None:
         """Write what is queued and the last count, then close; further records count as dropped."""
@@ -137,13 +140,10 @@ class Recorder:
             self._thread.join()
         with self._io:
             self._drain()
-            self._tell(ended_ns=time.time_ns())
-            for file in self._files.values():
-                try:
-                    file.close()
-                except OSError:
-                    self._failed()
-            self._files.clear()
+            if not self._tell(ended_ns=time.time_ns()):
+                self._failed()
+            for kind in self._files:
+                self._let_go(kind)
 
     def __enter__(self) -> Self:
         return self
@@ -158,17 +158,23 @@ class Recorder:
             self.flush()
 
     def _drain(self) -> None:
-        for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
-            kind, fields = self._queue.popleft()
-            try:
-                line = self._line(kind, fields)
-            except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
-                self._failed()
-                continue
-            if self._write(kind, line):
-                self.written += 1
+        lines: dict[str, list[bytes]] = {}
+        try:
+            for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
+                kind, fields = self._queue.popleft()
+                try:
+                    line = self._line(kind, fields)
+                except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
+                    self._failed()
+                    continue
+                lines.setdefault(kind, []).append(line)
+        finally:  # Ctrl-C in a server's own flush() must not take along what has left the queue
+            for kind, some in lines.items():
+                written = self._write(kind, some)
+                self.written += written
+                self._failed(len(some) - written)
 
-    def _line(self, kind: str, fields: dict[str, Any]) -> str:
+    def _line(self, kind: str, fields: dict[str, Any]) -> bytes:
         record: dict[str, Any] = {"record": kind}
         if self.replica is not None:
             record["replica"] = self.replica
@@ -178,41 +184,59 @@ class Recorder:
         if None in record.values():
             record = {key: value for key, value in record.items() if value is not None}
         try:
-            return _dumps(record)
+            line = _dumps(record)
         except ValueError:  # NaN and infinities are no JSON: such a value is unknown
-            return _dumps(_finite(record))
+            line = _dumps(_finite(record))
+        return line.encode() + b"\n"
 
-    def _write(self, kind: str, line: str) -> bool:
+    def _write(self, kind: str, lines: list[bytes]) -> int:
+        """Append the lines by one write; how many of them the file has now, whole."""
+        block = b"".join(lines)
+        done = 0
         try:
-            file = self._files.get(kind)
-            if file is None:
-                self._directory.mkdir(parents=True, exist_ok=True)
-                path = self._directory / f"{kind}{self._suffix}.jsonl"
-                file = self._files[kind] = path.open("a", encoding="utf-8")
-            file.write(line + "\n")
-        except (OSError, ValueError):  # ValueError: a lone surrogate, or a closed file
-            self._failed()
-            return False
-        return True
+            file = self._files.get(kind) or self._open(kind)
+            done = file.write(block)
+            if done < len(block):
+                self._cut_back(file, done - block.rfind(b"\n", 0, done) - 1)
+        except (OSError, ValueError):  # the disk is full, the folder is gone; ValueError: a closed file
+            pass  # the caller counts each line that is lost
+        if done < len(block):
+            self._let_go(kind)  # opened again, for what comes next
+        return block.count(b"\n", 0, done)
 
-    def _guarded_flush(self, file: IO[str]) -> None:
-        try:
-            file.flush()
-        except (OSError, ValueError):
-            self._failed()
+    def _open(self, kind: str) -> FileIO:
+        self._files[kind] = None
+        self._directory.mkdir(parents=True, exist_ok=True)
+        file = self._files[kind] = (self._directory / f"{kind}{self._suffix}.jsonl").open("a+b", buffering=0)
+        return file
 
-    def _failed(self) -> None:
+    @staticmethod
+    def _cut_back(file: FileIO, surplus: int) -> None:
+        """Take the half line at the end out again, unless another process has written behind it meanwhile."""
+        end = file.tell()
+        if os.fstat(file.fileno()).st_size == end:
+            file.truncate(end - surplus)
+
+    def _let_go(self, kind: str) -> None:
+        file, self._files[kind] = self._files.get(kind), None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:
+                self._failed()
+
+    def _failed(self, times: int = 1) -> None:
         with self._count:
-            self.errors += 1
+            self.errors += times
 
     def _tell_losses(self) -> None:
         now = (self.dropped, self.errors + self._ranges.errors)
-        if now != self._told:
+        if now != self._told and self._tell(ended_ns=None):
             self._told = now
-            self._tell(ended_ns=None)
 
-    def _tell(self, ended_ns: int | None) -> None:
-        kind = "s" if "s" in self._files or "x" not in self._files else "x"
+    def _tell(self, ended_ns: int | None) -> bool:
+        if self._account is None:
+            self._account = "s" if "s" in self._files or "x" not in self._files else "x"
         account = {
             "record": "recorder",
             "replica": self.replica,
@@ -224,7 +248,7 @@ class Recorder:
             "ended_ns": ended_ns,
             "nvtx": "on" if self._ranges.on else self._ranges.off_because,
         }
-        self._write(kind, _dumps(account))
+        return self._write(self._account, [_dumps(account).encode() + b"\n"]) == 1
 
 
 def _plain(value: Any) -> Any:

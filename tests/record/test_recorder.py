@@ -219,3 +219,79 @@ def test_array_nan_is_unknown(tmp_path, unknown):
         rec.s(req_id="r", margin=unknown, gpu_ms=float("nan"), step=np.int64(3))
     assert lines(tmp_path / "s.jsonl")[0] == {"record": "s", "req_id": "r", "margin": None, "gpu_ms": None, "step": 3}
     assert rec.errors == 0
+
+
+def child(code, *args):
+    """What a Python process of its own prints; forks and limits stay out of the tests' process."""
+    told = subprocess.run([sys.executable, "-c", code, *map(str, args)], check=True, timeout=60, stdout=subprocess.PIPE)
+    return told.stdout.decode()
+
+
+def test_full_disk_is_accounted_for(tmp_path):
+    """Where the disk is full for a while, each record is in the file or counted as lost, and no half line stays."""
+    code = """
+import resource, sys
+from postmortem.record import Recorder
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))  # 10 kB: amid the second drain
+rec = Recorder(sys.argv[1], background=False, ranges=False)
+for step in range(100):
+    rec.s(req_id="r", step=step, pad="x" * 100)
+    if step == 89:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    if step % 50 == 49 or step == 70:
+        rec.flush()
+rec.close()
+print(rec.written, rec.dropped, rec.errors)
+"""
+    told = [int(word) for word in child(code, tmp_path).split()]
+    found = lines(tmp_path / "s.jsonl")  # raises where a half line stayed
+    steps = [r["step"] for r in found if r["record"] == "s"]
+    assert told == [len(steps), 0, 100 - len(steps)]
+    assert [found[-1][key] for key in ("written", "dropped", "errors")] == told
+    assert steps[:50] == list(range(50))  # there was room for them
+    assert 50 < len([step for step in steps if step <= 70]) < 71  # and for some of the next drain
+    assert steps[-29:] == list(range(71, 100))  # there was room again
+
+
+def test_failed_account_is_told_again(tmp_path):
+    """A count that found the disk full is recorded as soon as there is room, in the file it was meant for."""
+    full = tmp_path / "s.jsonl"
+    full.symlink_to("/dev/full")
+    rec = Recorder(tmp_path, background=False)
+    rec.s(req_id="r", step=0)
+    rec.x(req_id="r")
+    rec.flush()
+    full.unlink()
+    rec.flush()
+    assert [(r["written"], r["errors"], r["ended_ns"]) for r in lines(full)] == [(1, 1, None)]
+    rec.close()
+    assert [r["record"] for r in lines(tmp_path / "x.jsonl")] == ["x"]
+
+
+def test_other_process_is_not_cut_back(tmp_path):
+    """What another process appended after a write that came short stays whole."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="r", step=0)
+        rec.flush()
+        file = rec._files["s"]
+
+        class Short:
+            """Takes half of what it is given; another process writes at once."""
+
+            def write(self, block):
+                done = file.write(block[: len(block) // 2])
+                with (tmp_path / "s.jsonl").open("a") as other:
+                    other.write('{"record":"s","req_id":"other"}\n')
+                return done
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+        rec._files["s"] = Short()
+        rec.s(req_id="r", step=1)
+        rec.flush()
+        rec.s(req_id="r", step=2)
+    told = (tmp_path / "s.jsonl").read_text().splitlines()
+    assert told[1].endswith('{"record":"s","req_id":"other"}')
+    assert (rec.written, rec.errors) == (2, 1)
+    assert [json.loads(line)["record"] for line in told[2:]] == ["recorder", "s", "recorder"]
