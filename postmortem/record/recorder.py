@@ -208,6 +208,10 @@ class Recorder:
         self._files[kind] = None
         self._directory.mkdir(parents=True, exist_ok=True)
         file = self._files[kind] = (self._directory / f"{kind}{self._suffix}.jsonl").open("a+b", buffering=0)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a killed process left half a line: it must not take ours along
+                file.write(b"\n")
         return file
 
     @staticmethod

@@ -295,3 +295,14 @@ def test_other_process_is_not_cut_back(tmp_path):
     assert told[1].endswith('{"record":"s","req_id":"other"}')
     assert (rec.written, rec.errors) == (2, 1)
     assert [json.loads(line)["record"] for line in told[2:]] == ["recorder", "s", "recorder"]
+
+
+def test_cut_last_line_costs_itself_alone(tmp_path):
+    """Where a killed process left half a line, the next one's first record begins a line of its own."""
+    cut = '{"record":"s","req_id":"old","step":0}\n{"record":"s","req_id":"old","st'
+    (tmp_path / "s.jsonl").write_text(cut)
+    for step in range(2):  # the second finds whole lines, and adds no blank one
+        with Recorder(tmp_path, background=False) as rec:
+            rec.s(req_id="new", step=step)
+    told = (tmp_path / "s.jsonl").read_text().removeprefix(cut + "\n").splitlines()
+    assert [json.loads(line)["record"] for line in told] == ["s", "recorder", "s", "recorder"]
