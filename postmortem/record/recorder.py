@@ -12,6 +12,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from io import FileIO
 from pathlib import Path
@@ -38,6 +39,10 @@ class Recorder:
     a core.
 
     A recorder that nobody closed closes itself when the interpreter ends.
+
+    In the child of a fork it begins anew, with the first record: an empty
+    queue, counts from 0, a thread of its own, and files whose suffix ends in
+    ``_pid<pid>``. What was queued at the fork is the parent's to write.
 
     Nothing here raises into the server. A record that finds the queue full is
     dropped and counted; a record or a file that cannot be written counts as an
@@ -67,24 +72,34 @@ class Recorder:
         self.errors = 0
         self.started_ns = time.time_ns()
         self._directory = Path(directory)
-        self._suffix = "" if rank is None else f"_rank{rank}"
+        self._suffix = self._own_suffix = "" if rank is None else f"_rank{rank}"
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._queue_size = queue_size
+        self._room = queue_size  # records the queue may hold now: none once closed, nor before a child's first record
+        self._unused = False  # a forked child that has recorded nothing yet
         self._files: dict[str, FileIO | None] = {}  # unbuffered; None: to be opened again
         self._account: str | None = None  # the kind whose file bears the counts; one, or readers would add them up
         self._told = (0, 0)
         self._closed = False
         self._io = threading.Lock()
-        self._count = threading.Lock()
+        self._count = threading.RLock()  # a signal's handler may record or close amid a count
         self._wake = threading.Event()
         self._ranges = Ranges(ranges)
         self._thread: threading.Thread | None = None
-        if background:
-            self._thread = threading.Thread(
-                target=self._run, args=(flush_every_s,), name="postmortem-recorder", daemon=True
-            )
-            self._thread.start()
-        atexit.register(self.close)
+        self._every_s = flush_every_s if background else None
+        _RECORDERS.add(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._every_s is not None:
+            thread = threading.Thread(target=self._run, args=(self._every_s,), name="postmortem-recorder", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is to be had: flush() and close() write
+                self._failed()
+            else:
+                self._thread = thread
+        atexit.register(self.close)  # again in a child: multiprocessing may have cleared the parent's
 
     # -- records ---------------------------------------------------------------
 
@@ -97,11 +112,24 @@ class Recorder:
         self._put("s", fields)
 
     def _put(self, kind: str, fields: dict[str, Any]) -> None:
-        if self._closed or len(self._queue) >= self._queue_size:
+        if len(self._queue) < self._room:
+            self._queue.append((kind, fields))
+        else:
+            self._put_without_room(kind, fields)
+
+    def _put_without_room(self, kind: str, fields: dict[str, Any]) -> None:
+        with self._count:
+            first = self._unused and not self._closed
+            if first:
+                self._unused = False
+                self._room = self._queue_size
+        if first:
+            self._begin()
+        if len(self._queue) < self._room:  # another thread may have made it meanwhile
+            self._queue.append((kind, fields))
+        else:
             with self._count:
                 self.dropped += 1
-            return
-        self._queue.append((kind, fields))
 
     # -- ranges ----------------------------------------------------------------
 
@@ -131,16 +159,20 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is queued and the last count, then close; further records count as dropped."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._count:
+            if self._closed:
+                return
+            self._closed = True
+            self._room = 0
         atexit.unregister(self.close)
         if self._thread is not None:
             self._wake.set()
             self._thread.join()
         with self._io:
             self._drain()
-            if not self._tell(ended_ns=time.time_ns()):
+            if self._unused:
+                self._tell_losses()
+            elif not self._tell(ended_ns=time.time_ns()):
                 self._failed()
             for kind in self._files:
                 self._let_go(kind)
@@ -156,6 +188,24 @@ class Recorder:
     def _run(self, every_s: float) -> None:
         while not self._wake.wait(every_s):
             self.flush()
+
+    def _forked(self) -> None:
+        """In the child of a fork: no thread has survived, and locks are as they were for the parent's."""
+        self._io = threading.Lock()
+        self._count = threading.RLock()
+        self._wake = threading.Event()
+        self._thread = None
+        self._queue = deque()
+        self._room = 0
+        self._unused = True
+        self.written = self.dropped = self.errors = self._ranges.errors = 0
+        self._told = (0, 0)
+        self.started_ns = time.time_ns()
+        self._suffix = f"{self._own_suffix}_pid{os.getpid()}"
+        self._account = None
+        for kind in self._files:
+            self._let_go(kind)  # unbuffered: nothing of the parent's is written by it
+        self._files = {}
 
     def _drain(self) -> None:
         lines: dict[str, list[bytes]] = {}
@@ -276,3 +326,14 @@ def _finite(value: Any) -> Any:
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode
+
+_RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()  # whom a fork concerns
+
+
+def _forked() -> None:
+    for recorder in list(_RECORDERS):
+        recorder._forked()  # noqa: SLF001 - one module
+
+
+if hasattr(os, "register_at_fork"):  # where there are forks
+    os.register_at_fork(after_in_child=_forked)

@@ -1,9 +1,11 @@
 """The recorder: everything is written or counted, and nothing gets into the server's way."""
 
+import gc
 import json
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -306,3 +308,136 @@ def test_cut_last_line_costs_itself_alone(tmp_path):
             rec.s(req_id="new", step=step)
     told = (tmp_path / "s.jsonl").read_text().removeprefix(cut + "\n").splitlines()
     assert [json.loads(line)["record"] for line in told] == ["s", "recorder", "s", "recorder"]
+
+
+FORK = """
+import json, os, signal, sys, time
+from pathlib import Path
+from postmortem.record import Recorder
+
+def fork(what):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # seconds; a child that hangs dies of it
+        what()
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0, status
+    return pid
+"""
+
+
+def test_fork_while_the_writer_is_at_work(tmp_path):
+    """A child that was forked while another thread held the recorder's locks records and closes as ever."""
+    code = """
+rec = Recorder(sys.argv[1], ranges=False)
+rec._io.acquire()
+rec._count.acquire()
+
+def work():
+    rec.s(req_id="child", step=0)
+    rec.flush()
+    rec.close()
+
+print(fork(work))
+rec._count.release()
+rec._io.release()
+rec.s(req_id="parent", step=0)
+rec.close()
+"""
+    pid = int(child(FORK + code, tmp_path))
+    for name, who in ((f"s_pid{pid}.jsonl", "child"), ("s.jsonl", "parent")):
+        told = lines(tmp_path / name)
+        assert [(r["record"], r.get("req_id"), r.get("written")) for r in told] == [
+            ("s", who, None),
+            ("recorder", None, 1),
+        ]
+
+
+def test_children_write_files_of_their_own(tmp_path):
+    """What was queued or written at the fork is the parent's; children write and count what is theirs."""
+    code = """
+rec = Recorder(sys.argv[1], rank=5, flush_every_s=60, queue_size=10, ranges=False)
+rec.s(req_id="parent", step=0)
+rec.flush()
+for step in range(1, 13):
+    rec.s(req_id="parent", step=step)
+
+def work():
+    for step in range(11):
+        rec.s(req_id="child", step=step)
+    print(os.getpid(), fork(lambda: (rec.x(req_id="grandchild"), rec.close())), flush=True)
+    rec.close()
+
+fork(work)
+fork(rec.close)  # has nothing to tell
+rec.close()
+"""
+    one, two = child(FORK + code, tmp_path).split()
+    told = {path.name: lines(path) for path in tmp_path.iterdir()}
+    assert {name: [r["req_id"] for r in some if r["record"] != "recorder"] for name, some in told.items()} == {
+        "s_rank5.jsonl": ["parent"] * 11,
+        f"s_rank5_pid{one}.jsonl": ["child"] * 10,
+        f"x_rank5_pid{two}.jsonl": ["grandchild"],
+    }
+    accounts = [some[-1] for _, some in sorted(told.items(), key=lambda item: (item[0][0], len(item[0])))]
+    assert [(a["written"], a["dropped"], a["rank"]) for a in accounts] == [(11, 2, 5), (10, 1, 5), (1, 0, 5)]
+    assert len({a["started_ns"] for a in accounts}) == 3
+
+
+def test_child_that_ends_at_once_loses_only_the_last_moment(tmp_path):
+    """A child's records are written in the background too: os._exit takes along only those since the last time."""
+    code = """
+rec = Recorder(sys.argv[1], flush_every_s=0.01, ranges=False)
+
+def work():
+    rec.s(req_id="child", step=0)
+    path = Path(sys.argv[1], f"s_pid{os.getpid()}.jsonl")
+    while not path.exists() or not path.stat().st_size:
+        time.sleep(0.01)
+
+print(fork(work))
+"""
+    pid = int(child(FORK + code, tmp_path))
+    assert [r["req_id"] for r in lines(tmp_path / f"s_pid{pid}.jsonl")] == ["child"]
+
+
+def test_child_closes_itself_at_the_end(tmp_path):
+    """A child that ends by itself loses nothing; one without a thread that flushed nothing, neither."""
+    code = """
+rec = Recorder(sys.argv[1], flush_every_s=60, ranges=False)
+quiet = Recorder(Path(sys.argv[1], "quiet"), background=False, ranges=False)
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    rec.s(req_id="child", step=0)
+    quiet.s(req_id="child", step=0)
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print(pid)
+"""
+    pid = int(child(FORK + code, tmp_path))
+    for place in (tmp_path, tmp_path / "quiet"):
+        assert [r["record"] for r in lines(place / f"s_pid{pid}.jsonl")] == ["s", "recorder"]
+
+
+def test_fork_keeps_no_recorder_alive(tmp_path):
+    """What forks must look after does not keep a closed recorder in memory."""
+    rec = Recorder(tmp_path, background=False)
+    rec.close()
+    gone = weakref.ref(rec)
+    del rec
+    gc.collect()
+    assert gone() is None
+
+
+def test_no_thread_is_to_be_had(tmp_path, monkeypatch):
+    """Where no thread can be started, the server goes on; what is queued is written at the end."""
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Recorder(tmp_path) as rec:
+        rec.s(req_id="r", step=0)
+    assert (rec.written, rec.dropped, rec.errors) == (1, 0, 1)
