@@ -217,8 +217,11 @@ class Recorder:
                 except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
                     self._failed()
                     continue
+                except BaseException:  # the server's own Ctrl-C amid flush(): its to see
+                    self._failed()
+                    raise
                 lines.setdefault(kind, []).append(line)
-        finally:  # Ctrl-C in a server's own flush() must not take along what has left the queue
+        finally:  # nor must it take along what has left the queue
             for kind, some in lines.items():
                 written = self._write(kind, some)
                 self.written += written

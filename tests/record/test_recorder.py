@@ -116,6 +116,24 @@ def test_never_raises_whatever_a_value_does(tmp_path):
     assert rec.errors == 1
 
 
+class Interrupted:
+    """Where Ctrl-C falls into a server's own flush()."""
+
+    def item(self):
+        raise KeyboardInterrupt
+
+
+def test_interrupted_flush_loses_one_record_and_counts_it(tmp_path):
+    """Ctrl-C amid flush() gets to the server; the records before and after are written, the one at hand is counted."""
+    with Recorder(tmp_path, background=False) as rec:
+        for step in (0, Interrupted(), 2):
+            rec.s(req_id="r", step=step)
+        with pytest.raises(KeyboardInterrupt):
+            rec.flush()
+    assert [r["step"] for r in lines(tmp_path / "s.jsonl") if r["record"] == "s"] == [0, 2]
+    assert (rec.written, rec.errors) == (2, 1)
+
+
 def test_closes_itself_at_the_end(tmp_path):
     """A server that ends without closing its recorder loses nothing."""
     code = f"""
