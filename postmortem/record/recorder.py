@@ -9,12 +9,15 @@ from __future__ import annotations
 import atexit
 import json
 import math
+import os
 import threading
 import time
+import weakref
 from collections import deque
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from postmortem.record.nvtx_ranges import Ranges, _NoRange, _Range
 
@@ -37,12 +40,18 @@ class Recorder:
 
     A recorder that nobody closed closes itself when the interpreter ends.
 
+    In the child of a fork it begins anew, with the first record: an empty
+    queue, counts from 0, a thread of its own, and files whose suffix ends in
+    ``_pid<pid>``. What was queued at the fork is the parent's to write.
+
     Nothing here raises into the server. A record that finds the queue full is
     dropped and counted; a record or a file that cannot be written counts as an
     error. Both counts are themselves recorded, whenever they have grown and
     once at the end, as a line
     ``{"record": "recorder", replica, rank, written, dropped, errors, started_ns, ended_ns}``
-    with counts since the start; the last such line of a file holds.
+    with counts since the start; the last such line of a file holds. ``written``
+    counts the records that the operating system took; of a write that it took
+    in part, whole lines stay.
     """
 
     def __init__(
@@ -63,23 +72,34 @@ class Recorder:
         self.errors = 0
         self.started_ns = time.time_ns()
         self._directory = Path(directory)
-        self._suffix = "" if rank is None else f"_rank{rank}"
+        self._suffix = self._own_suffix = "" if rank is None else f"_rank{rank}"
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._queue_size = queue_size
-        self._files: dict[str, IO[str]] = {}
+        self._room = queue_size  # records the queue may hold now: none once closed, nor before a child's first record
+        self._unused = False  # a forked child that has recorded nothing yet
+        self._files: dict[str, FileIO | None] = {}  # unbuffered; None: to be opened again
+        self._account: str | None = None  # the kind whose file bears the counts; one, or readers would add them up
         self._told = (0, 0)
         self._closed = False
         self._io = threading.Lock()
-        self._count = threading.Lock()
+        self._count = threading.RLock()  # a signal's handler may record or close amid a count
         self._wake = threading.Event()
         self._ranges = Ranges(ranges)
         self._thread: threading.Thread | None = None
-        if background:
-            self._thread = threading.Thread(
-                target=self._run, args=(flush_every_s,), name="postmortem-recorder", daemon=True
-            )
-            self._thread.start()
-        atexit.register(self.close)
+        self._every_s = flush_every_s if background else None
+        _RECORDERS.add(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._every_s is not None:
+            thread = threading.Thread(target=self._run, args=(self._every_s,), name="postmortem-recorder", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is to be had: flush() and close() write
+                self._failed()
+            else:
+                self._thread = thread
+        atexit.register(self.close)  # again in a child: multiprocessing may have cleared the parent's
 
     # -- records ---------------------------------------------------------------
 
@@ -92,11 +112,24 @@ class Recorder:
         self._put("s", fields)
 
     def _put(self, kind: str, fields: dict[str, Any]) -> None:
-        if self._closed or len(self._queue) >= self._queue_size:
+        if len(self._queue) < self._room:
+            self._queue.append((kind, fields))
+        else:
+            self._put_without_room(kind, fields)
+
+    def _put_without_room(self, kind: str, fields: dict[str, Any]) -> None:
+        with self._count:
+            first = self._unused and not self._closed
+            if first:
+                self._unused = False
+                self._room = self._queue_size
+        if first:
+            self._begin()
+        if len(self._queue) < self._room:  # another thread may have made it meanwhile
+            self._queue.append((kind, fields))
+        else:
             with self._count:
                 self.dropped += 1
-            return
-        self._queue.append((kind, fields))
 
     # -- ranges ----------------------------------------------------------------
 
@@ -123,27 +156,26 @@ class Recorder:
         with self._io:
             self._drain()
             self._tell_losses()
-            for file in self._files.values():
-                self._guarded_flush(file)
 
     def close(self) -> None:
         """Write what is queued and the last count, then close; further records count as dropped."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._count:
+            if self._closed:
+                return
+            self._closed = True
+            self._room = 0
         atexit.unregister(self.close)
         if self._thread is not None:
             self._wake.set()
             self._thread.join()
         with self._io:
             self._drain()
-            self._tell(ended_ns=time.time_ns())
-            for file in self._files.values():
-                try:
-                    file.close()
-                except OSError:
-                    self._failed()
-            self._files.clear()
+            if self._unused:
+                self._tell_losses()
+            elif not self._tell(ended_ns=time.time_ns()):
+                self._failed()
+            for kind in self._files:
+                self._let_go(kind)
 
     def __enter__(self) -> Self:
         return self
@@ -157,18 +189,45 @@ class Recorder:
         while not self._wake.wait(every_s):
             self.flush()
 
-    def _drain(self) -> None:
-        for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
-            kind, fields = self._queue.popleft()
-            try:
-                line = self._line(kind, fields)
-            except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
-                self._failed()
-                continue
-            if self._write(kind, line):
-                self.written += 1
+    def _forked(self) -> None:
+        """In the child of a fork: no thread has survived, and locks are as they were for the parent's."""
+        self._io = threading.Lock()
+        self._count = threading.RLock()
+        self._wake = threading.Event()
+        self._thread = None
+        self._queue = deque()
+        self._room = 0
+        self._unused = True
+        self.written = self.dropped = self.errors = self._ranges.errors = 0
+        self._told = (0, 0)
+        self.started_ns = time.time_ns()
+        self._suffix = f"{self._own_suffix}_pid{os.getpid()}"
+        self._account = None
+        for kind in self._files:
+            self._let_go(kind)  # unbuffered: nothing of the parent's is written by it
+        self._files = {}
 
-    def _line(self, kind: str, fields: dict[str, Any]) -> str:
+    def _drain(self) -> None:
+        lines: dict[str, list[bytes]] = {}
+        try:
+            for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
+                kind, fields = self._queue.popleft()
+                try:
+                    line = self._line(kind, fields)
+                except Exception:  # noqa: BLE001 - not JSON, or changed meanwhile: counted, never into the server
+                    self._failed()
+                    continue
+                except BaseException:  # the server's own Ctrl-C amid flush(): its to see
+                    self._failed()
+                    raise
+                lines.setdefault(kind, []).append(line)
+        finally:  # nor must it take along what has left the queue
+            for kind, some in lines.items():
+                written = self._write(kind, some)
+                self.written += written
+                self._failed(len(some) - written)
+
+    def _line(self, kind: str, fields: dict[str, Any]) -> bytes:
         record: dict[str, Any] = {"record": kind}
         if self.replica is not None:
             record["replica"] = self.replica
@@ -178,41 +237,63 @@ class Recorder:
         if None in record.values():
             record = {key: value for key, value in record.items() if value is not None}
         try:
-            return _dumps(record)
+            line = _dumps(record)
         except ValueError:  # NaN and infinities are no JSON: such a value is unknown
-            return _dumps(_finite(record))
+            line = _dumps(_finite(record))
+        return line.encode() + b"\n"
 
-    def _write(self, kind: str, line: str) -> bool:
+    def _write(self, kind: str, lines: list[bytes]) -> int:
+        """Append the lines by one write; how many of them the file has now, whole."""
+        block = b"".join(lines)
+        done = 0
         try:
-            file = self._files.get(kind)
-            if file is None:
-                self._directory.mkdir(parents=True, exist_ok=True)
-                path = self._directory / f"{kind}{self._suffix}.jsonl"
-                file = self._files[kind] = path.open("a", encoding="utf-8")
-            file.write(line + "\n")
-        except (OSError, ValueError):  # ValueError: a lone surrogate, or a closed file
-            self._failed()
-            return False
-        return True
+            file = self._files.get(kind) or self._open(kind)
+            done = file.write(block)
+            if done < len(block):
+                self._cut_back(file, done - block.rfind(b"\n", 0, done) - 1)
+        except (OSError, ValueError):  # the disk is full, the folder is gone; ValueError: a closed file
+            pass  # the caller counts each line that is lost
+        if done < len(block):
+            self._let_go(kind)  # opened again, for what comes next
+        return block.count(b"\n", 0, done)
 
-    def _guarded_flush(self, file: IO[str]) -> None:
-        try:
-            file.flush()
-        except (OSError, ValueError):
-            self._failed()
+    def _open(self, kind: str) -> FileIO:
+        self._files[kind] = None
+        self._directory.mkdir(parents=True, exist_ok=True)
+        file = self._files[kind] = (self._directory / f"{kind}{self._suffix}.jsonl").open("a+b", buffering=0)
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a killed process left half a line: it must not take ours along
+                file.write(b"\n")
+        return file
 
-    def _failed(self) -> None:
+    @staticmethod
+    def _cut_back(file: FileIO, surplus: int) -> None:
+        """Take the half line at the end out again, unless another process has written behind it meanwhile."""
+        end = file.tell()
+        if os.fstat(file.fileno()).st_size == end:
+            file.truncate(end - surplus)
+
+    def _let_go(self, kind: str) -> None:
+        file, self._files[kind] = self._files.get(kind), None
+        if file is not None:
+            try:
+                file.close()
+            except OSError:
+                self._failed()
+
+    def _failed(self, times: int = 1) -> None:
         with self._count:
-            self.errors += 1
+            self.errors += times
 
     def _tell_losses(self) -> None:
         now = (self.dropped, self.errors + self._ranges.errors)
-        if now != self._told:
+        if now != self._told and self._tell(ended_ns=None):
             self._told = now
-            self._tell(ended_ns=None)
 
-    def _tell(self, ended_ns: int | None) -> None:
-        kind = "s" if "s" in self._files or "x" not in self._files else "x"
+    def _tell(self, ended_ns: int | None) -> bool:
+        if self._account is None:
+            self._account = "s" if "s" in self._files or "x" not in self._files else "x"
         account = {
             "record": "recorder",
             "replica": self.replica,
@@ -224,14 +305,14 @@ class Recorder:
             "ended_ns": ended_ns,
             "nvtx": "on" if self._ranges.on else self._ranges.off_because,
         }
-        self._write(kind, _dumps(account))
+        return self._write(self._account, [_dumps(account).encode() + b"\n"]) == 1
 
 
 def _plain(value: Any) -> Any:
-    """A number of an array library as Python's own; anything else is not for a record."""
+    """A number of an array library as Python's own, None where it isn't finite; anything else is not for a record."""
     item = getattr(value, "item", None)
     if callable(item):
-        return item()
+        return _finite(item())
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
@@ -248,3 +329,14 @@ def _finite(value: Any) -> Any:
 
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode
+
+_RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()  # whom a fork concerns
+
+
+def _forked() -> None:
+    for recorder in list(_RECORDERS):
+        recorder._forked()  # noqa: SLF001 - one module
+
+
+if hasattr(os, "register_at_fork"):  # where there are forks
+    os.register_at_fork(after_in_child=_forked)

@@ -1,9 +1,11 @@
 """The recorder: everything is written or counted, and nothing gets into the server's way."""
 
+import gc
 import json
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -114,6 +116,24 @@ def test_never_raises_whatever_a_value_does(tmp_path):
     assert rec.errors == 1
 
 
+class Interrupted:
+    """Where Ctrl-C falls into a server's own flush()."""
+
+    def item(self):
+        raise KeyboardInterrupt
+
+
+def test_interrupted_flush_loses_one_record_and_counts_it(tmp_path):
+    """Ctrl-C amid flush() gets to the server; the records before and after are written, the one at hand is counted."""
+    with Recorder(tmp_path, background=False) as rec:
+        for step in (0, Interrupted(), 2):
+            rec.s(req_id="r", step=step)
+        with pytest.raises(KeyboardInterrupt):
+            rec.flush()
+    assert [r["step"] for r in lines(tmp_path / "s.jsonl") if r["record"] == "s"] == [0, 2]
+    assert (rec.written, rec.errors) == (2, 1)
+
+
 def test_closes_itself_at_the_end(tmp_path):
     """A server that ends without closing its recorder loses nothing."""
     code = f"""
@@ -210,3 +230,232 @@ def test_without_nvtx(tmp_path, monkeypatch):
     with Recorder(tmp_path, background=False, ranges=True) as rec, rec.range("iteration", n=1):
         rec.s(req_id="r", step=0)
     assert lines(tmp_path / "s.jsonl")[-1]["nvtx"] == "nvtx cannot be imported: ModuleNotFoundError"
+
+
+@pytest.mark.parametrize("unknown", [np.float32("nan"), np.float16("inf"), np.array(float("-inf")), np.array([np.nan])])
+def test_array_nan_is_unknown(tmp_path, unknown):
+    """A number of an array library that is not finite is unknown, as Python's own is; its record stays."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="r", margin=unknown, gpu_ms=float("nan"), step=np.int64(3))
+    assert lines(tmp_path / "s.jsonl")[0] == {"record": "s", "req_id": "r", "margin": None, "gpu_ms": None, "step": 3}
+    assert rec.errors == 0
+
+
+def child(code, *args):
+    """What a Python process of its own prints; forks and limits stay out of the tests' process."""
+    told = subprocess.run([sys.executable, "-c", code, *map(str, args)], check=True, timeout=60, stdout=subprocess.PIPE)
+    return told.stdout.decode()
+
+
+def test_full_disk_is_accounted_for(tmp_path):
+    """Where the disk is full for a while, each record is in the file or counted as lost, and no half line stays."""
+    code = """
+import resource, sys
+from postmortem.record import Recorder
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))  # 10 kB: amid the second drain
+rec = Recorder(sys.argv[1], background=False, ranges=False)
+for step in range(100):
+    rec.s(req_id="r", step=step, pad="x" * 100)
+    if step == 89:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    if step % 50 == 49 or step == 70:
+        rec.flush()
+rec.close()
+print(rec.written, rec.dropped, rec.errors)
+"""
+    told = [int(word) for word in child(code, tmp_path).split()]
+    found = lines(tmp_path / "s.jsonl")  # raises where a half line stayed
+    steps = [r["step"] for r in found if r["record"] == "s"]
+    assert told == [len(steps), 0, 100 - len(steps)]
+    assert [found[-1][key] for key in ("written", "dropped", "errors")] == told
+    assert steps[:50] == list(range(50))  # there was room for them
+    assert 50 < len([step for step in steps if step <= 70]) < 71  # and for some of the next drain
+    assert steps[-29:] == list(range(71, 100))  # there was room again
+
+
+def test_failed_account_is_told_again(tmp_path):
+    """A count that found the disk full is recorded as soon as there is room, in the file it was meant for."""
+    full = tmp_path / "s.jsonl"
+    full.symlink_to("/dev/full")
+    rec = Recorder(tmp_path, background=False)
+    rec.s(req_id="r", step=0)
+    rec.x(req_id="r")
+    rec.flush()
+    full.unlink()
+    rec.flush()
+    assert [(r["written"], r["errors"], r["ended_ns"]) for r in lines(full)] == [(1, 1, None)]
+    rec.close()
+    assert [r["record"] for r in lines(tmp_path / "x.jsonl")] == ["x"]
+
+
+def test_other_process_is_not_cut_back(tmp_path):
+    """What another process appended after a write that came short stays whole."""
+    with Recorder(tmp_path, background=False) as rec:
+        rec.s(req_id="r", step=0)
+        rec.flush()
+        file = rec._files["s"]
+
+        class Short:
+            """Takes half of what it is given; another process writes at once."""
+
+            def write(self, block):
+                done = file.write(block[: len(block) // 2])
+                with (tmp_path / "s.jsonl").open("a") as other:
+                    other.write('{"record":"s","req_id":"other"}\n')
+                return done
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+        rec._files["s"] = Short()
+        rec.s(req_id="r", step=1)
+        rec.flush()
+        rec.s(req_id="r", step=2)
+    told = (tmp_path / "s.jsonl").read_text().splitlines()
+    assert told[1].endswith('{"record":"s","req_id":"other"}')
+    assert (rec.written, rec.errors) == (2, 1)
+    assert [json.loads(line)["record"] for line in told[2:]] == ["recorder", "s", "recorder"]
+
+
+def test_cut_last_line_costs_itself_alone(tmp_path):
+    """Where a killed process left half a line, the next one's first record begins a line of its own."""
+    cut = '{"record":"s","req_id":"old","step":0}\n{"record":"s","req_id":"old","st'
+    (tmp_path / "s.jsonl").write_text(cut)
+    for step in range(2):  # the second finds whole lines, and adds no blank one
+        with Recorder(tmp_path, background=False) as rec:
+            rec.s(req_id="new", step=step)
+    told = (tmp_path / "s.jsonl").read_text().removeprefix(cut + "\n").splitlines()
+    assert [json.loads(line)["record"] for line in told] == ["s", "recorder", "s", "recorder"]
+
+
+FORK = """
+import json, os, signal, sys, time
+from pathlib import Path
+from postmortem.record import Recorder
+
+def fork(what):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # seconds; a child that hangs dies of it
+        what()
+        os._exit(0)
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0, status
+    return pid
+"""
+
+
+def test_fork_while_the_writer_is_at_work(tmp_path):
+    """A child that was forked while another thread held the recorder's locks records and closes as ever."""
+    code = """
+rec = Recorder(sys.argv[1], ranges=False)
+rec._io.acquire()
+rec._count.acquire()
+
+def work():
+    rec.s(req_id="child", step=0)
+    rec.flush()
+    rec.close()
+
+print(fork(work))
+rec._count.release()
+rec._io.release()
+rec.s(req_id="parent", step=0)
+rec.close()
+"""
+    pid = int(child(FORK + code, tmp_path))
+    for name, who in ((f"s_pid{pid}.jsonl", "child"), ("s.jsonl", "parent")):
+        told = lines(tmp_path / name)
+        assert [(r["record"], r.get("req_id"), r.get("written")) for r in told] == [
+            ("s", who, None),
+            ("recorder", None, 1),
+        ]
+
+
+def test_children_write_files_of_their_own(tmp_path):
+    """What was queued or written at the fork is the parent's; children write and count what is theirs."""
+    code = """
+rec = Recorder(sys.argv[1], rank=5, flush_every_s=60, queue_size=10, ranges=False)
+rec.s(req_id="parent", step=0)
+rec.flush()
+for step in range(1, 13):
+    rec.s(req_id="parent", step=step)
+
+def work():
+    for step in range(11):
+        rec.s(req_id="child", step=step)
+    print(os.getpid(), fork(lambda: (rec.x(req_id="grandchild"), rec.close())), flush=True)
+    rec.close()
+
+fork(work)
+fork(rec.close)  # has nothing to tell
+rec.close()
+"""
+    one, two = child(FORK + code, tmp_path).split()
+    told = {path.name: lines(path) for path in tmp_path.iterdir()}
+    assert {name: [r["req_id"] for r in some if r["record"] != "recorder"] for name, some in told.items()} == {
+        "s_rank5.jsonl": ["parent"] * 11,
+        f"s_rank5_pid{one}.jsonl": ["child"] * 10,
+        f"x_rank5_pid{two}.jsonl": ["grandchild"],
+    }
+    accounts = [some[-1] for _, some in sorted(told.items(), key=lambda item: (item[0][0], len(item[0])))]
+    assert [(a["written"], a["dropped"], a["rank"]) for a in accounts] == [(11, 2, 5), (10, 1, 5), (1, 0, 5)]
+    assert len({a["started_ns"] for a in accounts}) == 3
+
+
+def test_child_that_ends_at_once_loses_only_the_last_moment(tmp_path):
+    """A child's records are written in the background too: os._exit takes along only those since the last time."""
+    code = """
+rec = Recorder(sys.argv[1], flush_every_s=0.01, ranges=False)
+
+def work():
+    rec.s(req_id="child", step=0)
+    path = Path(sys.argv[1], f"s_pid{os.getpid()}.jsonl")
+    while not path.exists() or not path.stat().st_size:
+        time.sleep(0.01)
+
+print(fork(work))
+"""
+    pid = int(child(FORK + code, tmp_path))
+    assert [r["req_id"] for r in lines(tmp_path / f"s_pid{pid}.jsonl")] == ["child"]
+
+
+def test_child_closes_itself_at_the_end(tmp_path):
+    """A child that ends by itself loses nothing; one without a thread that flushed nothing, neither."""
+    code = """
+rec = Recorder(sys.argv[1], flush_every_s=60, ranges=False)
+quiet = Recorder(Path(sys.argv[1], "quiet"), background=False, ranges=False)
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    rec.s(req_id="child", step=0)
+    quiet.s(req_id="child", step=0)
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+print(pid)
+"""
+    pid = int(child(FORK + code, tmp_path))
+    for place in (tmp_path, tmp_path / "quiet"):
+        assert [r["record"] for r in lines(place / f"s_pid{pid}.jsonl")] == ["s", "recorder"]
+
+
+def test_fork_keeps_no_recorder_alive(tmp_path):
+    """What forks must look after does not keep a closed recorder in memory."""
+    rec = Recorder(tmp_path, background=False)
+    rec.close()
+    gone = weakref.ref(rec)
+    del rec
+    gc.collect()
+    assert gone() is None
+
+
+def test_no_thread_is_to_be_had(tmp_path, monkeypatch):
+    """Where no thread can be started, the server goes on; what is queued is written at the end."""
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Recorder(tmp_path) as rec:
+        rec.s(req_id="r", step=0)
+    assert (rec.written, rec.dropped, rec.errors) == (1, 0, 1)
