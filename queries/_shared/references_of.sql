@@ -1,10 +1,10 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes, _shared/engine_iterations, _shared/waits, _shared/named_baseline
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
 -- The calmest comes first: one whose every step was in the regime normal; then one that ran within the named baseline;
--- then the one on the undisturbed replica, that
--- for whose iterations the fewest requests waited; then the one that itself left its replica's most frequent plan
--- (tactic and precision) least; then the replica whose requests left it least; then the one whose step times spread
--- least (p95 over median); then the member with whose tokens most agree; then the earliest. The reference itself has none.
+-- then the one on the undisturbed replica, that for whose iterations the fewest requests waited; then the one that itself
+-- ran another tactic than the planned one least, then that left its replica's most frequent plan (tactic and precision)
+-- least; then the replica whose requests left it least; then the one whose step times spread least (p95 over median); then
+-- the member with whose tokens most agree; then the earliest. The reference itself has none.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW references_of AS
 WITH members AS (
@@ -16,12 +16,14 @@ WITH members AS (
 ), usual AS (
     SELECT replica, mode(plan ORDER BY plan) AS plan FROM planned GROUP BY replica
 ), left_by AS (
-    SELECT p.req_id, min(p.replica) AS replica, avg(CASE WHEN p.plan = u.plan THEN 0 ELSE 1 END) AS share
+    SELECT p.req_id, min(p.replica) AS replica, avg(CASE WHEN p.plan = u.plan THEN 0 ELSE 1 END) AS share,
+           avg(CASE WHEN p.algo_id <> p.expected_algo_id THEN 1 ELSE 0 END) AS unplanned
     FROM planned AS p
     JOIN usual AS u ON u.replica = p.replica
     GROUP BY p.req_id  -- one that moved to another replica is one
 ), varied AS (
-    SELECT replica, avg(share) AS share FROM left_by GROUP BY replica
+    -- rounded: what threads add up in another order would else decide between equals
+    SELECT replica, round(avg(share), 9) AS share FROM left_by GROUP BY replica
 ), kept_waiting AS (
     SELECT e.replica, sum(coalesce(w.waiting, 0)) / count(*) AS waiting
     FROM engine_iterations AS e
@@ -40,7 +42,7 @@ WITH members AS (
     FROM steps
     GROUP BY replica
 ), weighed AS (
-    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, t.named_calm, w.waiting, l.share AS own, v.share AS varied, p.spread,
+    SELECT m.req_id, m.effective_text_sha256, m.decode_key, t.strained, t.named_calm, w.waiting, l.unplanned, l.share AS own, v.share AS varied, p.spread,
            coalesce(m.admitted_ns, t.first_ns) AS since_ns,
            count(*) OVER (PARTITION BY m.effective_text_sha256, m.decode_key, t.tokens) AS agree
     FROM members AS m
@@ -52,7 +54,7 @@ WITH members AS (
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained NULLS LAST, named_calm DESC, waiting NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
+        ORDER BY strained NULLS LAST, named_calm DESC, waiting NULLS LAST, unplanned NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
                  agree DESC, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed
