@@ -13,7 +13,8 @@ from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
-from postmortem.analyses.stretch import at_one_size
+from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stretch import at_one_size, ms_a_sequence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MESSAGES = 2_000  # looked at for a line, drawn at random where there are more: 999 resamples take a tenth of a second
 SEED = 20_260_103  # fixed: the same bundle gives the same interval
+NORMAL_REACH = 0.975  # the upper end of the customary 95 %
 SIZES = 16  # groups that different sizes are put into, equally full, where there are more of them
 
 
@@ -140,7 +142,7 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
         (1.0, 1.0, 1.0) if span == longest else median_effect(transfer_ms[slice(*span)], usual, "ratio")
         for span in spans
     ]
-    reach = float(np.quantile(usual, 0.975))  # the upper end of the customary 95 %
+    reach = float(np.quantile(usual, NORMAL_REACH))
     slow = [
         ratio[1] > 1 and float(np.median(transfer_ms[slice(*span)])) > reach
         for span, ratio in zip(spans, ratios, strict=True)
@@ -169,30 +171,47 @@ def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int
 def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDArray[np.float64], list[Spell]] | None:
     """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank.
 
-    Where ranks are absent, slow spells are undecided: the others may have waited for one of them.
+    Where ranks are absent, slow spells are undecided: the others may have waited for one of them. So is one whose batch
+    was larger than when normal, where too few sizes ran before it to tell what a larger one takes.
     """
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return None
-    transfer = _at_one_size(catalogue, replica, times)
-    spells = fabric_regimes(transfer)
-    if times.absent:
-        spells = [s if s.regime == "normal" else replace(s, regime="undecided") for s in spells]
-    return times, transfer, spells
+    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)  # of the rank that saw least of it
+    sizes = _sizes(catalogue, replica, times)
+    change = change_point(transfer)
+    calm = change.index if change else transfer.size
+    flat = at_one_size(transfer, sizes, calm)  # a larger batch sends more bytes
+    spells = fabric_regimes(flat)
+    larger = _larger(sizes, spells) if ms_a_sequence(transfer[:calm], sizes[:calm]) is None else [False] * len(spells)
+    spells = [
+        replace(s, regime="undecided") if s.regime != "normal" and (times.absent or more) else s
+        for s, more in zip(spells, larger, strict=True)
+    ]
+    return times, flat, spells
 
 
-def _at_one_size(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
-    """Transfer time an iteration, of the rank that saw least of it: a larger batch sends more bytes."""
-    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)
-    if replica is None:  # of which no s record tells a batch
-        return transfer
+def _larger(sizes: NDArray[np.float64], spells: list[Spell]) -> list[bool]:
+    """Of each spell: whether its median batch is one that fewer than 1 in 40 normal iterations reach."""
+    normal = np.concatenate([sizes[s.first : s.stop] for s in spells if s.regime == "normal"] or [sizes[:0]])
+    normal = normal[~np.isnan(normal)]
+    if not normal.size:  # no batch is known
+        return [False] * len(spells)
+    reach = float(np.quantile(normal, NORMAL_REACH))
+    own = [sizes[s.first : s.stop] for s in spells]
+    return [median(batch[~np.isnan(batch)]) > reach for batch in own]
+
+
+def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
+    """The batch of each iteration, NaN where no s record tells it."""
+    if replica is None:
+        return np.full(times.iterations.size, np.nan)
     engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
     told = pl.DataFrame({"iteration": times.iterations}).join(
         engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
     )
-    change = change_point(transfer)
-    sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
-    return at_one_size(transfer, sizes, change.index if change else transfer.size)
+    sizes: NDArray[np.float64] = told["batch_size"].fill_null(float("nan")).to_numpy()
+    return sizes
 
 
 def sent_by_regime(catalogue: Catalogue) -> pl.DataFrame:
