@@ -14,7 +14,7 @@ from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import at_one_size, ms_a_sequence
+from postmortem.analyses.stretch import at_one_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,7 +172,7 @@ def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDA
     """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank.
 
     Where ranks are absent, slow spells are undecided: the others may have waited for one of them. So is one whose batch
-    was larger than when normal, where too few sizes ran before it to tell what a larger one takes.
+    was larger than when normal, and which took longer by no more than that.
     """
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
@@ -180,26 +180,32 @@ def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDA
     transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)  # of the rank that saw least of it
     sizes = _sizes(catalogue, replica, times)
     change = change_point(transfer)
-    calm = change.index if change else transfer.size
-    flat = at_one_size(transfer, sizes, calm)  # a larger batch sends more bytes
+    flat = at_one_size(transfer, sizes, change.index if change else transfer.size)  # a larger batch sends more bytes
     spells = fabric_regimes(flat)
-    larger = _larger(sizes, spells) if ms_a_sequence(transfer[:calm], sizes[:calm]) is None else [False] * len(spells)
+    normal = np.concatenate([np.arange(s.first, s.stop) for s in spells if s.regime == "normal"] or [np.arange(0)])
     spells = [
-        replace(s, regime="undecided") if s.regime != "normal" and (times.absent or more) else s
-        for s, more in zip(spells, larger, strict=True)
+        replace(s, regime="undecided")
+        if s.regime != "normal" and (times.absent or _by_batch(transfer, sizes, s, normal))
+        else s
+        for s in spells
     ]
     return times, flat, spells
 
 
-def _larger(sizes: NDArray[np.float64], spells: list[Spell]) -> list[bool]:
-    """Of each spell: whether its median batch is one that fewer than 1 in 40 normal iterations reach."""
-    normal = np.concatenate([sizes[s.first : s.stop] for s in spells if s.regime == "normal"] or [sizes[:0]])
-    normal = normal[~np.isnan(normal)]
-    if not normal.size:  # no batch is known
-        return [False] * len(spells)
-    reach = float(np.quantile(normal, NORMAL_REACH))
-    own = [sizes[s.first : s.stop] for s in spells]
-    return [median(batch[~np.isnan(batch)]) > reach for batch in own]
+def _by_batch(
+    transfer: NDArray[np.float64], sizes: NDArray[np.float64], spell: Spell, normal: NDArray[np.int64]
+) -> bool:
+    """Whether a larger batch may be all that ails a spell: a slope learnt at few sizes says little of far larger ones.
+
+    Larger: its median is one that fewer than 1 in 40 normal iterations reach. Transfers take a start and a time a byte,
+    so that a batch of k times the size takes k times as long at most: what surely took longer is no batch's doing.
+    """
+    own, usual = sizes[spell.first : spell.stop], sizes[normal]
+    own, usual = own[~np.isnan(own)], usual[~np.isnan(usual)]
+    if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
+        return False
+    _, low, _ = median_effect(transfer[spell.first : spell.stop], transfer[normal], "ratio")
+    return low <= median(own) / median(usual)
 
 
 def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:

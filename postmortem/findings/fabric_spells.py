@@ -3,9 +3,9 @@ One row a replica and stretch of iterations with one level, cut where transfer t
 the level of the longest stretch. A stretch is slow where the 95 % interval of its ratio lies above 1 and its median is
 one that fewer than 1 in 40 normal iterations reach: congested if transfers were normal again after it, degraded
 if they stayed slow to the end. A larger batch sends more: what a sequence takes is learnt from the iterations before
-transfers changed their level, and taken off. A slow stretch is undecided where that can't be learnt (one size ran
-before) and its batch was larger than when normal, and where ranks are absent (see replica_ranks): it may be the wait
-for one of them. It can't tell a slow switch from a slow card, nor from a larger batch where no batch size is recorded.
+transfers changed their level, and taken off. A slow stretch is undecided where its batch was larger than when normal
+and it took longer by no more than that, and where ranks are absent (see replica_ranks): it may be the wait for one of
+them. It can't tell a slow switch from a slow card, nor from a larger batch where no batch size is recorded.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
 column: regime VARCHAR - — normal, congested, degraded or undecided

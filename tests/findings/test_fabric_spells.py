@@ -30,8 +30,8 @@ def served(batch: list[int], slower: range = range(0), seed: int = 21) -> dict[s
     return {"s_records": rows}
 
 
-def regimes(batch: list[int], slower: range = range(0)) -> list[str]:
-    return ask(Catalogue(store_with(served(batch, slower))), "fabric_spells")["regime"].to_list()
+def regimes(batch: list[int], slower: range = range(0), seed: int = 21) -> list[str]:
+    return ask(Catalogue(store_with(served(batch, slower, seed))), "fabric_spells")["regime"].to_list()
 
 
 def test_a_larger_batch_is_no_slow_fabric() -> None:
@@ -45,6 +45,18 @@ def test_a_slow_fabric_is_told_at_one_size() -> None:
     """Twice as slow at a size that ran before, or at a smaller one, is no batch's doing."""
     assert regimes([8] * 160, range(100, 160)) == ["normal", "degraded"]
     assert regimes([8] * 100 + [4] * 60, range(100, 160)) == ["normal", "degraded"]
+
+
+def test_a_slope_learnt_at_two_sizes_says_little_of_far_larger_ones() -> None:
+    """Of 8 and now and then 9 sequences, chance may learn that size costs nothing: at 32, still nobody says slow."""
+    for seed in range(4):
+        found = regimes([9 if i % 20 == 0 else 8 for i in range(100)] + [32] * 60, seed=seed)
+        assert not {"congested", "degraded"} & set(found), seed
+
+
+def test_slower_than_a_larger_batch_can_make_it() -> None:
+    """A batch half as large again, and transfers that take 2.3 times as long: half as long again is all it explains."""
+    assert regimes([8] * 100 + [12] * 60, range(100, 160)) == ["normal", "degraded"]
 
 
 def test_a_slope_that_is_learnt_is_taken_off() -> None:
