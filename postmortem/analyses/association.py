@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED, lasting_block_length
 from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import block_shuffles, p_of
 
@@ -88,7 +88,7 @@ def _scaled_ranks(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDAr
 def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """95 % percentile interval of the correlation, blocks of neighbouring pairs resampled."""
     n = x.size
-    length = block_length(n)
+    length = max(lasting_block_length(x), lasting_block_length(y))
     starts = np.random.default_rng(SEED).integers(0, n - length + 1, size=(RESAMPLES, -(-n // length)))
     sums = []
     for values in (x, y, x * x, y * y, x * y):

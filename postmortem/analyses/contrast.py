@@ -41,7 +41,7 @@ def contrast(values: NDArray[np.float64], held: NDArray[np.bool_], of: Literal["
     if min(now.size, calm.size) < SHORTEST:
         return None
     level = np.median if of == "median" else np.mean
-    effect = median_effect(now, calm, "difference") if of == "median" else mean_effect(now, calm)
+    effect = median_effect(now, calm, "difference", lasting=True) if of == "median" else mean_effect(now, calm)
     found = correlation(held.astype(np.float64), values)
     p_value = 1.0 if found is None else found.p_value
     return Contrast(float(level(now)), float(level(calm)), *effect, p_value, now.size, calm.size)

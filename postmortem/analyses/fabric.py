@@ -13,6 +13,7 @@ from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
+from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import at_one_size
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MESSAGES = 2_000  # looked at for a line, drawn at random where there are more: 999 resamples take a tenth of a second
 SEED = 20_260_103  # fixed: the same bundle gives the same interval
+NORMAL_REACH = 0.975  # the upper end of the customary 95 %
 SIZES = 16  # groups that different sizes are put into, equally full, where there are more of them
 
 
@@ -140,7 +142,7 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
         (1.0, 1.0, 1.0) if span == longest else median_effect(transfer_ms[slice(*span)], usual, "ratio")
         for span in spans
     ]
-    reach = float(np.quantile(usual, 0.975))  # the upper end of the customary 95 %
+    reach = float(np.quantile(usual, NORMAL_REACH))
     slow = [
         ratio[1] > 1 and float(np.median(transfer_ms[slice(*span)])) > reach
         for span, ratio in zip(spans, ratios, strict=True)
@@ -169,30 +171,53 @@ def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int
 def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDArray[np.float64], list[Spell]] | None:
     """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank.
 
-    Where ranks are absent, slow spells are undecided: the others may have waited for one of them.
+    Where ranks are absent, slow spells are undecided: the others may have waited for one of them. So is one whose batch
+    was larger than when normal, and which took longer by no more than that.
     """
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return None
-    transfer = _at_one_size(catalogue, replica, times)
-    spells = fabric_regimes(transfer)
-    if times.absent:
-        spells = [s if s.regime == "normal" else replace(s, regime="undecided") for s in spells]
-    return times, transfer, spells
+    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)  # of the rank that saw least of it
+    sizes = _sizes(catalogue, replica, times)
+    change = change_point(transfer)
+    flat = at_one_size(transfer, sizes, change.index if change else transfer.size)  # a larger batch sends more bytes
+    spells = fabric_regimes(flat)
+    normal = np.concatenate([np.arange(s.first, s.stop) for s in spells if s.regime == "normal"] or [np.arange(0)])
+    spells = [
+        replace(s, regime="undecided")
+        if s.regime != "normal" and (times.absent or _by_batch(transfer, sizes, s, normal))
+        else s
+        for s in spells
+    ]
+    return times, flat, spells
 
 
-def _at_one_size(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
-    """Transfer time an iteration, of the rank that saw least of it: a larger batch sends more bytes."""
-    transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)
-    if replica is None:  # of which no s record tells a batch
-        return transfer
+def _by_batch(
+    transfer: NDArray[np.float64], sizes: NDArray[np.float64], spell: Spell, normal: NDArray[np.int64]
+) -> bool:
+    """Whether a larger batch may be all that ails a spell: a slope learnt at few sizes says little of far larger ones.
+
+    Larger: its median is one that fewer than 1 in 40 normal iterations reach. Transfers take a start and a time a byte,
+    so that a batch of k times the size takes k times as long at most: what surely took longer is no batch's doing.
+    """
+    own, usual = sizes[spell.first : spell.stop], sizes[normal]
+    own, usual = own[~np.isnan(own)], usual[~np.isnan(usual)]
+    if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
+        return False
+    _, low, _ = median_effect(transfer[spell.first : spell.stop], transfer[normal], "ratio")
+    return low <= median(own) / median(usual)
+
+
+def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
+    """The batch of each iteration, NaN where no s record tells it."""
+    if replica is None:
+        return np.full(times.iterations.size, np.nan)
     engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
     told = pl.DataFrame({"iteration": times.iterations}).join(
         engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
     )
-    change = change_point(transfer)
-    sizes = told["batch_size"].fill_null(float("nan")).to_numpy()
-    return at_one_size(transfer, sizes, change.index if change else transfer.size)
+    sizes: NDArray[np.float64] = told["batch_size"].fill_null(float("nan")).to_numpy()
+    return sizes
 
 
 def sent_by_regime(catalogue: Catalogue) -> pl.DataFrame:

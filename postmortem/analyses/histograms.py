@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import RESAMPLES, SEED, lasting_block_length
 from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import every_turn
 
@@ -113,7 +113,7 @@ def _turned(counts: Array, pressured: NDArray[np.bool_]) -> Array:
 def _resampled(counts: Array, rng: np.random.Generator) -> Array:
     """Shares of each kind in samples of blocks of neighbours; shape (kinds, RESAMPLES)."""
     n, kinds = counts.shape
-    length = _block_length(counts)
+    length = lasting_block_length(counts / counts.sum(axis=1, keepdims=True))
     starts = rng.integers(0, n - length + 1, size=(RESAMPLES, -(-n // length)))
     drawn = np.empty((kinds, RESAMPLES))
     for k in range(kinds):
@@ -121,19 +121,6 @@ def _resampled(counts: Array, rng: np.random.Generator) -> Array:
         drawn[k] = (run[starts + length] - run[starts]).sum(axis=1)
     shares: Array = drawn / drawn.sum(axis=0)
     return shares
-
-
-def _block_length(counts: Array) -> int:
-    """Blocks for tactics that stay on: the usual length, times (2 r / (1 - r²))^(2/3) where neighbours correlate by r.
-
-    Carlstein 1986, section 4, for a series that forgets as fast as r says. Four blocks at the least.
-    """
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    shares -= shares.mean(axis=0)
-    spread = float((shares * shares).sum())
-    r = min(0.99, max(0.0, float((shares[1:] * shares[:-1]).sum()) / spread)) if spread > 0 else 0.0
-    length = block_length(len(counts)) * max(1.0, (2 * r / (1 - r * r)) ** (2 / 3))
-    return int(max(1, min(round(length), len(counts) // 4)))
 
 
 def split(counts: Array, group: NDArray[np.int64], pressured: NDArray[np.bool_]) -> Split | None:

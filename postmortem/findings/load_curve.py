@@ -1,7 +1,8 @@
 """How often answers leave their references at each load: the curve beside state_collapse.
-One row a replica, measure of load and tenth of the iterations, from least to most load (fewer rows where many have one
-load). Intervals are Wilson's, 95 %, over steps as if these were independent: steps of one iteration are not, so take
-them as the narrowest that they can be. It can't tell which measure drives it: loads rise together.
+One row a replica, measure of load and tenth of the iterations, from least to most load, which for free_mb is from most
+to least (fewer rows where many have one load). Intervals are Wilson's, 95 %, over steps as if these were independent:
+steps of one iteration are not, so take them as the narrowest that they can be. It can't tell which measure drives it:
+loads rise together.
 
 column: replica VARCHAR - — replica
 column: load VARCHAR - — concurrency (requests), queue_ms (ms) or free_mb (MiB)
@@ -28,6 +29,7 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.flip_risk import wilson
+from postmortem.analyses.loads import LOADS
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -45,13 +47,13 @@ def find(catalogue: Catalogue) -> list[Row]:
     return [
         row
         for (replica,), mine in iterations.group_by("replica", maintain_order=True)
-        for load in ("concurrency", "queue_ms", "free_mb")
+        for load in LOADS
         for row in _curve(str(replica), load, mine.filter(pl.col(load).is_not_null()))
     ]
 
 
 def _curve(replica: str, load: str, rows: pl.DataFrame) -> Iterator[Row]:
-    level = rows[load].cast(pl.Float64).to_numpy()
+    level = LOADS[load] * rows[load].cast(pl.Float64).to_numpy()
     if np.unique(level).size < 2:
         return
     # one load is one row's: each value goes where the first of its iterations falls

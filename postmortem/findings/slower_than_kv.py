@@ -1,7 +1,10 @@
 """Since when steps took longer than the reading of their KV cache explains, and how far their length goes with it.
 One row a replica. A step's length is compared with its floor (kv_bandwidth): what a millisecond of floor costs is
 learnt from the steps before their length changed its level, and taken off; what then rises is not the cache's growth.
-Where nothing rose, first_iteration is NULL. It can't tell reading KV from whatever else grows with a batch's tokens.
+Compared are steps whose floor lies among those of the steps before: it can't tell what longer caches than any before
+should cost. Where growth itself changed the level of step lengths, compared is 0 and nothing is said; where nothing
+rose, first_iteration is NULL, too. Where neighbours go together by 0.8, p_value is too small: two of ten steady
+recordings show a rise at 0.05. It can't tell reading KV from whatever else grows with a batch's tokens.
 
 column: replica VARCHAR - — replica
 column: steps BIGINT steps — with a floor and a measured time
@@ -12,7 +15,8 @@ column: rho DOUBLE - — rank correlation of floor and length, step by step; NUL
 column: rho_low DOUBLE - — lower end of its 95 % interval
 column: rho_high DOUBLE - — upper end
 column: rho_p_value DOUBLE - — of no such correlation, one series turned against the other
-column: first_iteration BIGINT - — since when steps are slower than their bytes explain; NULL: at no time
+column: compared BIGINT steps — whose floor lies among those of the steps before; 0: it can't be told whether any rose
+column: first_iteration BIGINT - — since when steps are slower than their bytes explain; NULL: at no time, or not told
 column: beyond_ms DOUBLE ms — median from there on, beyond the calm median and beyond what more bytes explain
 column: beyond_low DOUBLE ms — lower end of its 95 % interval
 column: beyond_high DOUBLE ms — upper end
@@ -34,10 +38,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.association import correlation
-from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.analyses.stretch import at_one_size, stretch
+from postmortem.analyses.stretch import ms_a_sequence, stretch
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
     from postmortem.catalogue.finding import Row
 
-BINS = 20  # sizes at which the slope is learnt: a median of a twentieth of the steps each
+BINS = 20  # at most, in which the slope is learnt: a median of a twentieth of the calm steps each
 
 
 def find(catalogue: Catalogue) -> list[Row]:
@@ -69,18 +73,20 @@ def _row(replica: str, steps: pl.DataFrame) -> Row:
         "rho_low": related.low if related else None,
         "rho_high": related.high if related else None,
         "rho_p_value": related.p_value if related else None,
+        "compared": 0,
         "first_iteration": None,
         "beyond_ms": None,
         "beyond_low": None,
         "beyond_high": None,
         "p_value": None,
     }
-    flat = _beyond_bytes(measured, floor)
+    flat, of = _beyond_bytes(measured, floor)
+    row["compared"] = of.size
     rise = stretch(flat)
     if rise is not None and rise.change.p_value <= ALPHA:
         more, low, high = median_effect(flat[rise.now], flat[rise.calm], "difference")
         row |= {
-            "first_iteration": int(steps["iteration"].to_numpy()[rise.now[0]]),
+            "first_iteration": int(steps["iteration"].to_numpy()[of[rise.now[0]]]),
             "beyond_ms": more,
             "beyond_low": low,
             "beyond_high": high,
@@ -89,16 +95,37 @@ def _row(replica: str, steps: pl.DataFrame) -> Row:
     return row
 
 
-def _beyond_bytes(measured: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Step lengths as they would be at one floor, by the slope of the steps before their length changed its level."""
+def _beyond_bytes(
+    measured: NDArray[np.float64], floor: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Step lengths as they would be at one floor, and which steps (indices): those that calm ones tell something of.
+
+    Calm are the steps before their length changed its level; of a floor that none of them had, they tell nothing. No
+    steps where fewer than SHORTEST later ones can be compared, or the calm are too few to tell what a floor costs.
+    """
     change = change_point(measured)
     calm = change.index if change is not None and change.rises else measured.size
-    edges = np.quantile(floor[:calm], np.linspace(0, 1, BINS + 1))
-    place = np.clip(np.searchsorted(edges, floor, side="right") - 1, 0, BINS - 1)
-    middle = np.array([np.median(floor[:calm][place[:calm] == k]) if (place[:calm] == k).any() else np.nan
-                       for k in range(BINS)])  # fmt: skip
-    sizes = middle[place]
-    return at_one_size(measured, sizes, calm)
+    least, most = floor[:calm].min(), floor[:calm].max()
+    within = np.flatnonzero((floor >= least) & (floor <= most))
+    if calm < measured.size and np.count_nonzero(within >= calm) < SHORTEST:
+        within = within[:0]
+    if least == most:  # steps of one floor differ by nothing that it explains
+        return measured[within], within
+    slope = _ms_a_floor(measured[:calm], floor[:calm])
+    if slope is None:
+        return measured[:0], within[:0]
+    return measured[within] - slope * (floor[within] - np.median(floor[:calm])), within
+
+
+def _ms_a_floor(measured: NDArray[np.float64], floor: NDArray[np.float64]) -> float | None:
+    """What a millisecond of floor costs, told from bins of floors; None of too few steps."""
+    bins = min(BINS, floor.size // (2 * SHORTEST))  # so that bins that ties leave half full still say something
+    if bins < 2:
+        return None
+    inner = np.quantile(floor, np.linspace(0, 1, bins + 1)[1:-1])
+    place = np.searchsorted(inner, floor, side="right")
+    middle = np.array([np.median(floor[place == k]) if (place == k).any() else np.nan for k in range(bins)])
+    return ms_a_sequence(measured, middle[place])
 
 
 FINDING = Finding(__name__, find)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from postmortem.analyses.loads import LOADS
 from postmortem.analyses.stats.correction import holm
 from postmortem.analyses.threshold import threshold
 from postmortem.catalogue.finding import Finding
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from postmortem.catalogue.finding import Row
 
 OUTCOMES = {"churn": 2 * pl.col("churned") > pl.col("steps"), "flip": pl.col("flips") > 0}
-# More of it is more load, but for free memory.
-LOADS = {"concurrency": 1.0, "queue_ms": 1.0, "free_mb": -1.0}
 
 
 def find(catalogue: Catalogue) -> list[Row]:

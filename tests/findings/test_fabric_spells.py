@@ -2,9 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import polars as pl
 
 from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import ask
+from tests.queries.test_every_query import store_with
+
+
+def served(batch: list[int], slower: range = range(0), seed: int = 21) -> dict[str, list[dict[str, Any]]]:
+    """Two ranks whose transfers take 1 ms and 0.05 ms a sequence; twice as long in the iterations ``slower``."""
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for i, size in enumerate(batch):
+        compute = 8 + np.abs(rng.normal(0, 0.1, 2))
+        transfer = (1 + 0.05 * size) * (2 if i in slower else 1) + rng.normal(0, 0.03)
+        end = compute.max() + transfer
+        rows += [
+            {"line": 2 * i + rank, "replica": "a", "rank": rank, "iteration": i, "ts_ns": 20_000_000 * i,
+             "batch_size": size, "gpu_ms": float(end), "comm_ms": float(end - compute[rank]),
+             "sync_ms": float(compute.max() - compute[rank])}
+            for rank in (0, 1)
+        ]  # fmt: skip
+    return {"s_records": rows}
+
+
+def regimes(batch: list[int], slower: range = range(0), seed: int = 21) -> list[str]:
+    return ask(Catalogue(store_with(served(batch, slower, seed))), "fabric_spells")["regime"].to_list()
+
+
+def test_a_larger_batch_is_no_slow_fabric() -> None:
+    """Of one size before, nothing tells what 24 sequences more take: nobody says that the fabric was slow."""
+    assert regimes([8] * 100 + [32] * 60) == ["normal", "undecided"]
+    assert regimes([32] * 60 + [8] * 100) == ["undecided", "normal"]
+    assert not {"congested", "degraded"} & set(regimes([8] * 70 + [32] * 30 + [8] * 60))
+
+
+def test_a_slow_fabric_is_told_at_one_size() -> None:
+    """Twice as slow at a size that ran before, or at a smaller one, is no batch's doing."""
+    assert regimes([8] * 160, range(100, 160)) == ["normal", "degraded"]
+    assert regimes([8] * 100 + [4] * 60, range(100, 160)) == ["normal", "degraded"]
+
+
+def test_a_slope_learnt_at_two_sizes_says_little_of_far_larger_ones() -> None:
+    """Of 8 and now and then 9 sequences, chance may learn that size costs nothing: at 32, still nobody says slow."""
+    for seed in range(4):
+        found = regimes([9 if i % 20 == 0 else 8 for i in range(100)] + [32] * 60, seed=seed)
+        assert not {"congested", "degraded"} & set(found), seed
+
+
+def test_slower_than_a_larger_batch_can_make_it() -> None:
+    """A batch half as large again, and transfers that take 2.3 times as long: half as long again is all it explains."""
+    assert regimes([8] * 100 + [12] * 60, range(100, 160)) == ["normal", "degraded"]
+
+
+def test_a_slope_that_is_learnt_is_taken_off() -> None:
+    """Sizes 6 to 10 tell what a sequence takes: at 28 to 35 nothing is slow, and what is slow at 8 is told."""
+    rng = np.random.default_rng(22)
+    few, many = rng.integers(6, 11, 100).tolist(), rng.integers(28, 36, 60).tolist()
+    assert set(regimes(few + many)) == {"normal"}
+    assert regimes(few + few[:60], range(100, 160)) == ["normal", "degraded"]
 
 
 def test_stretches_cover_every_iteration_once(shipped: dict[str, Incident]) -> None:

@@ -24,6 +24,15 @@ def test_by_hand() -> None:
     assert rows["flip"].to_list() == [0.0] * 10
 
 
+def test_less_free_memory_is_more_load() -> None:
+    """1000 less ten a request are free: rows run from 990 down to 800, from no churn to all, as concurrency's do."""
+    sizes = list(range(1, 21))
+    rows = FINDING.run(Catalogue(store_with(served(sizes, [size > 10 for size in sizes])))).filter(load="free_mb")
+    assert rows["load_from"].to_list() == list(range(980, 780, -20))
+    assert rows["load_to"].to_list() == list(range(990, 790, -20))
+    assert rows["churn"].to_list() == [0.0] * 5 + [1.0] * 5
+
+
 def test_one_load_is_one_row() -> None:
     """Nine of ten iterations at one load stand together."""
     sizes = [5] * 18 + [9, 9]

@@ -48,6 +48,11 @@ def change_point(values: NDArray[np.float64], shortest: int = SHORTEST) -> Chang
     The standardised difference of means (so that a short new level at the end counts as well as a
     long one) of values clipped at CLIP MADs; its p-value from shuffling blocks of neighbours. None
     where the series is too short for two levels, or does not vary.
+
+    Blocks of n^(1/3) forget what lasts longer: of 100 series of one level, 5 show a change at 0.05 where neighbours are
+    independent, 10 where they correlate by 0.5, and 30 by 0.8. Blocks as long as neighbours go together halve that, but
+    no longer find a level that comes and goes: 20 deviations for a fifth of 400 values, by 0.8, are found in all of 50
+    runs by these blocks and in none by those.
     """
     n = values.size
     if n < 2 * shortest:
