@@ -46,11 +46,11 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     if flip is None and vs is None and (other := _other_input(catalogue, req_id)) is not None:
         reference, flip = other, _flip(catalogue, req_id, other)  # its replays agree: the input makes the difference
     case = Case(catalogue, req_id, reference, flip)
-    if case.input.sampled:
+    if case.input.sampled and flip is not None:
         why = Missing(
             f"whether sampling alone made {req_id} differ from {reference}", "a seed, or temperature 0, in both"
         )
-        return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
+        return _without(bundle, req_id, reference, Verdict.NO_REFERENCE, why)
     if flip is None and case.input.same is not False:
         return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, None)
     links, contributing, alternatives, missing = _back(case)
@@ -142,7 +142,7 @@ def _flip(catalogue: Catalogue, req_id: str, reference: str) -> Flip | None:
 def _without(bundle: str, req_id: str, reference: str | None, verdict: Verdict, why: Missing | None) -> Chain:
     return Chain(
         bundle, req_id, reference, verdict, None, None, None, (), (), (), (why,) if why else (),
-        without_links(req_id, reference),
+        without_links(req_id, None if verdict is Verdict.NO_REFERENCE else reference),
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
 -- One row a declaration and what ran under it. NCCL_ALGO is read as NCCL does: a list, after ^ of what is excluded, by
--- collective where func: stands before it. agrees is NULL where nothing tells what ran, where it does not speak of that
+-- collective where func: stands before it (a part without one is for all others). agrees is NULL where nothing tells what ran, where it does not speak of that
 -- collective, and where one batch size alone ran under batch invariance.
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
@@ -22,7 +22,8 @@ WITH invariant AS (
 ), chosen AS (
     SELECT DISTINCT s.value AS declared, t.algo,
            CASE WHEN contains(s.value, ':')
-                THEN list_filter(string_split(lower(s.value), ';'), lambda f: starts_with(f, lower(t.func) || ':'))[1]
+                THEN coalesce(list_filter(string_split(lower(s.value), ';'), lambda f: starts_with(f, lower(t.func) || ':'))[1],
+                              list_filter(string_split(lower(s.value), ';'), lambda f: NOT contains(f, ':'))[1])
                 ELSE lower(s.value) END AS rule,
            list_contains(string_split(replace(replace(regexp_replace(rule, '^[a-z]+:', ''), '^', ''), '_', ''), ','),
                          lower(replace(t.algo, '_', ''))) AS named

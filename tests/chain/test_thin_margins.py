@@ -134,3 +134,49 @@ def test_no_free_workspace_recorded(tmp_path: Path, opened: Opener) -> None:
 
     summary = opened(rewritten(tmp_path, change)).chain("b-1").links[0].summary
     assert summary == "workspace was short: tactic tile16 ran instead of tile32"
+
+
+def test_margins_that_moved_more_than_any(tmp_path: Path, opened: Opener) -> None:
+    """0.004 here and 0.0155 there: more than the 0.01 by which margins of these plans ever moved."""
+    chain = opened(rewritten(tmp_path, changed("a-1", 85, margin=0.0155))).chain("b-1")
+    assert flip_of(chain) == (Grade.CIRCUMSTANTIAL, False)
+
+
+def test_a_gateways_record_takes_nothing_away(tmp_path: Path, opened: Opener) -> None:
+    """A gateway admitted every request a millisecond before its replica did, and hashed the raw prompt alone."""
+    bundle = write_bundle(tmp_path, *straggler())
+    records = [json.loads(line) for file in bundle.glob("*.jsonl") for line in file.read_text().splitlines()]
+    seen = [{"record": "x", "req_id": r["req_id"], "admitted_ns": r["admitted_ns"] - 1_000_000,
+             "raw_prompt_sha256": r["raw_prompt_sha256"]} for r in records if r["record"] == "x"]  # fmt: skip
+    (bundle / "gateway.jsonl").write_text("".join(json.dumps(r) + "\n" for r in seen))
+    assert opened(bundle).chain("b-1").verdict is Verdict.EXPLAINED
+
+
+def test_sampled_requests_that_agree(tmp_path: Path, opened: Opener) -> None:
+    """The same tokens are the same, sampled or not."""
+    sampled = {"decode_cfg_applied": {"temperature": 1.0}}
+    chain = opened(rewritten(tmp_path, lambda r: r | sampled if r.get("record") == "x" else r)).chain("b-0", vs="a-0")
+    assert (chain.verdict, chain.reference) == (Verdict.NO_DIVERGENCE, "a-0")
+
+
+def test_a_fallback_told_by_the_engine_alone(tmp_path: Path, opened: Opener) -> None:
+    """Ranks recorded times only; the request's own steps tell that the planned tactic was the reference's."""
+
+    def change(r: Record) -> Record:
+        return r if "rank" in r else fell_back("tile32", range(4))(r)
+
+    root = opened(rewritten(tmp_path, change)).chain("b-1").links[0]
+    assert (root.kind, root.rank) == ("workspace_fallback", None)
+
+
+def test_another_engines_fallback(tmp_path: Path, opened: Opener) -> None:
+    """b-1 ran its first steps elsewhere, another tactic among them: what replica b fell back to then is not its own."""
+
+    def change(r: Record) -> Record:
+        if r.get("req_id") == "b-1" and r.get("step", 85) < 60:
+            return r | {"replica": "c", "algo_id": "tile16" if 10 <= r["step"] < 30 else "tile32"}
+        short = {"expected_algo_id": "tile32", "algo_id": "tile16", "fallback_reason": "workspace"}
+        return r | short if r.get("replica") == "b" and "rank" in r and 10 <= r["iteration"] < 30 else r
+
+    chain = opened(rewritten(tmp_path, change)).chain("b-1")
+    assert chain.root_cause is None or chain.root_cause.kind != "workspace_fallback"

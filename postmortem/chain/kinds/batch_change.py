@@ -34,7 +34,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect.iteration not in numbers:
         return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     calm = effect.facts.get("reference_tactic")
-    left = case.steps.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
+    own = pl.col("replica") == case.replica  # one that moved ran its other steps in another engine's iterations
+    left = case.steps.filter(own & (pl.col("algo_id") != pl.col("algo_id_reference")))
     planned = left.filter(pl.col("expected_algo_id") == pl.col("algo_id_reference"))
     if planned.height and planned.height >= HALF * left.height:
         return RuledOut(

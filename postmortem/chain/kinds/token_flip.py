@@ -81,11 +81,11 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
         said = "no step with the same tokens ran another plan: the noise between plans is unknown"
         decides = Missing("how far margins move between the two plans", "replays of the same text under both plans")
         return Test("size", None, said, mine, "logits"), (decides,)
-    moved = mine + (theirs or 0.0)
-    within = moved <= 2 * widest  # each side's margin by as much as the noise
-    said = f"margin {number(mine)}" + ("" if theirs is None else f", the reference's {number(theirs)}")
-    said += f"; between the two plans margins moved by up to {number(widest)} in {known} steps"
-    return Test("size", within, said, mine, "logits"), ()
+    noise = f"between the two plans margins moved by up to {number(widest)} in {known} steps"
+    if theirs is None:  # as much again on the other side
+        return Test("size", mine <= 2 * widest, f"margin {number(mine)}; {noise}", mine, "logits"), ()
+    said = f"margin {number(mine)}, the reference's {number(theirs)}: it moved by both; {noise}"
+    return Test("size", mine + theirs <= widest, said, mine + theirs, "logits"), ()
 
 
 def _noise(case: Case) -> tuple[float | None, int]:

@@ -39,7 +39,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
 
 def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     """Whether the request's steps with another tactic fell back to it from the reference's, for want of workspace."""
-    left = case.steps.filter(pl.col("algo_id") != pl.col("algo_id_reference"))
+    own = pl.col("replica") == case.replica  # one that moved ran its other steps in another engine's iterations
+    left = case.steps.filter(own & (pl.col("algo_id") != pl.col("algo_id_reference")))
     steps = left.select("iteration", usual="algo_id_reference")
     if steps.is_empty():  # its prompt's iterations alone ran another tactic
         steps = pl.DataFrame({"iteration": [effect.iteration], "usual": [effect.facts["reference_tactic"]]})
@@ -48,7 +49,12 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         return Unseen("which tactic was planned at the flip", "iteration in s records")
     where = f"at iteration {steps['iteration'][0]}" if steps.height == 1 else f"in the {steps.height} iterations"
     rows = case.frame("rank_state", replica=case.replica).join(steps, on="iteration")
-    planned = rows.filter(pl.col("expected_algo_id").is_not_null()).sort("iteration")
+    told = pl.col("expected_algo_id").is_not_null() & pl.col("algo_id").is_not_null()
+    planned = rows.filter(told).sort("iteration", "rank")
+    query, params = "rank_state", {"replica": case.replica}
+    if planned.is_empty():  # the engine's own view: what any rank had to fall back to
+        engine = left.filter(told).with_columns(rank=pl.lit(None, pl.Int64), usual="algo_id_reference")
+        planned, query, params = engine.sort("iteration"), "request_steps", {"req_id": case.req_id}
     if planned.is_empty():
         return Unseen("which tactic was planned at the flip", "expected_algo_id and fallback_reason in s records")
     fell = planned.filter(pl.col("fallback_reason") == "workspace")
@@ -62,14 +68,14 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     # the first step of this request that fell back; the prompt's own iterations are no steps of it
     since = back.filter(pl.col("rank").eq_missing(last["rank"])).row(0, named=True)
     here = pl.col("iteration") == last["iteration"]
-    told, of = fell.filter(here).height, planned.filter(here).height
+    fallen, of = fell.filter(here).height, planned.filter(here).height
     share = back["iteration"].n_unique() / steps["iteration"].n_unique()
     said = f"{100 * share:.0f} % of its iterations with another tactic had the reference's planned"
     tests = (
         order(since["iteration"], effect.iteration),
         Test("size", last["algo_id"] != last["expected_algo_id"],
              f"{last['algo_id']} ran, {last['expected_algo_id']} was planned"),
-        mechanism(True, f"the same iteration; {told} of {of} ranks report it"),
+        mechanism(True, f"the same iteration; {fallen} of {of} records of it report it"),
         Test("counterfactual", share >= HALF, said, share, "share", share, share),
     )  # fmt: skip
     mib = last["workspace_free_mb"]
@@ -79,14 +85,14 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         summary=f"workspace was short{free}: tactic {last['algo_id']} ran instead of {last['expected_algo_id']}",
         grade=grade(tests),
         replica=case.replica,
-        rank=None if told == of else last["rank"],
+        rank=last["rank"] if fallen == 1 < of else None,
         start_ns=since["ts_ns"],
         end_ns=last["ts_ns"],
         iteration=since["iteration"],
         value=mib,
         unit="MiB",
         tests=tests,
-        evidence=(case.evidence("rank_state", replica=case.replica),),
+        evidence=(case.evidence(query, **params),),
     )
     return Found(link, share)
 
