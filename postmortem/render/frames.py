@@ -19,6 +19,7 @@ from postmortem.findings import absent, ask
 from postmortem.render.chart import Chart
 from postmortem.render.charts import charts
 from postmortem.render.phases import phase
+from postmortem.render.words import none_parted_text
 
 LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "n": pl.Int64,
@@ -37,9 +38,6 @@ MADE_HERE = frozenset({"links", "baseline", "tactic_iterations", "request_steps"
 
 #: Why a frame is absent that the bundle could answer: there is nothing of it.
 NO_ROWS = "no rows"
-
-#: Why a request's own steps are absent where none is looked at.
-NO_REQUEST = "no request parted from its reference"
 
 _NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
@@ -61,6 +59,11 @@ def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFram
     if frame.is_empty():
         return None, "; ".join(absent(catalogue, name)) or NO_ROWS
     return frame, ""
+
+
+def none_parted(catalogue: Catalogue) -> str:
+    """Why no request is looked at: how many could be compared, of how many."""
+    return none_parted_text(len(catalogue.rows("references")), len(catalogue.rows("requests")))
 
 
 def links_frame(chain: Chain | None) -> pl.DataFrame:
@@ -114,7 +117,7 @@ def gather(
             out.frames[name] = frame if wanted[name] else _of(frame, replica)
     if "request_steps" in wanted:
         if chain is None:
-            out.absent["request_steps"] = NO_REQUEST
+            out.absent["request_steps"] = none_parted(catalogue)
         else:
             _steps(catalogue, chain, out)
     return out

@@ -129,7 +129,7 @@ class ReportContext:
         """Why there is nothing to draw: what the frames that the chart asks for lack; empty where it shows any."""
         if chart.says(self.gathered.frames):
             return ""
-        lacks = [self.gathered.absent[name] for name in chart.wants if name in self.gathered.absent]
+        lacks = [why for name in chart.wants if (why := self.gathered.absent.get(name, NO_ROWS)) != NO_ROWS]
         return "; ".join(dict.fromkeys(lacks)) or NO_ROWS
 
 
