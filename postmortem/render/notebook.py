@@ -11,6 +11,7 @@ from postmortem.base.units import clock_text, count
 from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
 from postmortem.chain.scan import Scan
+from postmortem.render.scan_tree import NEAR_NAMES, NEAR_SAYS, near_cells, near_rest, rank_lines
 from postmortem.render.theme import GRADE_COLOURS
 from postmortem.render.words import (
     GRADE_MARKS,
@@ -112,7 +113,7 @@ def link_html(link: Link) -> str:
 
 
 def scan_html(scan: Scan) -> str:
-    """The incidents, worst first, a row each."""
+    """The incidents, worst first, a row each; then late ranks, the fabric, and requests near the edge."""
     head = f"{count(len(scan.divergences), 'divergence')} in {count(len(scan.incidents), 'incident')}"
     lines: list[list[str | Markup]] = []
     for number, one in enumerate(scan.incidents, 1):
@@ -141,6 +142,14 @@ def scan_html(scan: Scan) -> str:
     ]
     if lines:
         parts.append(_table(["", "root cause", "where", "touched", "when", "verdict", "for example"], lines))
+    late = rank_lines(scan)
+    if late:
+        parts.append(_table(["ranks and fabric"], [[line] for line in late]))
+    if scan.near:
+        said = Markup("<p><strong>{} near the edge</strong>: {}</p>")
+        parts.append(said.format(count(len(scan.near), "request"), NEAR_SAYS))
+        parts.append(_table(list(NEAR_NAMES), [list(cells) for cells in near_cells(scan)]))
+        parts += [Markup("<p>{}</p>").format(near_rest(scan))] if near_rest(scan) else []
     return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
 
 

@@ -68,6 +68,18 @@ def test_runs(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_without_an_incident_every_cell_says_why(tmp_path: Path) -> None:
+    """Of a bundle in which nothing parted, each cell of the incident notebook shows something, or says why not."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.from_dict(pointed_at(str(ROOT / "sample_traces" / "incidents" / "calm" / "bundle")))
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code if not cell.outputs] == []
+    assert [p.suffix for p in tmp_path.iterdir()] == [".html"]
+
+
+@pytest.mark.slow
 def test_as_written() -> None:
     """The cells are those of docs/make_notebooks.py."""
     pytest.importorskip("nbformat")
