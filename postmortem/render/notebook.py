@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import altair as alt
 from markupsafe import Markup, escape
 
 from postmortem.base.units import clock_text, count
 from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
 from postmortem.chain.scan import Scan
+from postmortem.render.chart import VEGA_LITE
 from postmortem.render.scan_tree import NEAR_NAMES, NEAR_SAYS, near_cells, near_rest, rank_lines
 from postmortem.render.theme import GRADE_COLOURS
 from postmortem.render.words import (
@@ -32,6 +34,10 @@ from postmortem.render.words import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: What JupyterLab 4 draws without the network. Altair 6 names its charts v6, which no JupyterLab knows yet; ours are
+#: v5's too, since Altair 5.5 is supported.
+VEGALITE = "application/vnd.vegalite.v5+json"
 
 _CELL = Markup('<td style="text-align:left;vertical-align:top">{}</td>')
 
@@ -177,8 +183,20 @@ def incident_html(incident: Any) -> str:
     return str(Markup("<div>{}</div>").format(head + _table(["file", "kind", "rows", "replica", "rank"], lines)))
 
 
+def offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A chart for Altair to show: drawn by JupyterLab itself, a picture in an export; neither asks the network."""
+    import vl_convert
+
+    # PNG: the timeline has 0.4 MiB so, and 1 MiB as SVG, which JupyterLab shows in trusted notebooks only.
+    picture = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE)
+    return {VEGALITE: spec, "image/png": picture, "text/plain": spec.get("description", "")}
+
+
 def show_in_notebooks(incident_type: type) -> None:
-    """Tell a running IPython how to show these objects; nothing where there is none."""
+    """Tell a running IPython how to show these objects and charts; nothing where there is none.
+
+    Altair by itself fetches Vega from a CDN. A renderer that somebody chose is left alone.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None:
@@ -189,6 +207,9 @@ def show_in_notebooks(incident_type: type) -> None:
     }  # fmt: skip
     for kind, how in shown.items():
         html.for_type(kind, how)
+    if alt.renderers.active == "default":
+        alt.renderers.register("postmortem", offline)
+        alt.renderers.enable("postmortem")
 
 
 def pointed_at(bundle: str) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def near_cells(scan: Scan) -> list[tuple[str, ...]]:
 
     The margin is the smaller of the request's own and its reference's.
     """
-    cells = []
+    cells: list[tuple[str, ...]] = []
     for r in scan.near[:NEAR]:
         margin = min(r[side] for side in ("margin", "reference_margin") if r[side] is not None)
         cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
