@@ -108,7 +108,7 @@ def gather(
         out.frames["iterations"] = _of(iterations, replica)
     out.frames["baseline"] = _baseline(chain, out.frames.get("iterations")) if baseline is None else baseline
     if iterations is not None and "tactic_iterations" in wanted:
-        out.frames["tactic_iterations"] = _phases(iterations, out, replica)
+        out.frames["tactic_iterations"] = _phases(out)
     for name in sorted(wanted.keys() - MADE_HERE - {"iterations"}):
         frame, why_not = fetched(catalogue, name)
         if frame is None:
@@ -153,11 +153,10 @@ def _of(frame: pl.DataFrame, replica: str | None) -> pl.DataFrame:
     return frame.filter(pl.col("replica").eq_missing(replica) | pl.col("replica").is_null())
 
 
-def _phases(iterations: pl.DataFrame, out: Gathered, replica: str | None) -> pl.DataFrame:
-    """Iterations with their phase, those of other replicas calm throughout; the rest is left out."""
+def _phases(out: Gathered) -> pl.DataFrame:
+    """The replica's iterations with their phase; those of neither are left out."""
     own = phase("start_ns", out.frames["links"], out.frames["baseline"])
-    other = ~pl.col("replica").eq_missing(replica)
-    return iterations.with_columns(phase=pl.when(other).then(pl.lit("calm")).otherwise(own)).drop_nulls("phase")
+    return out.frames["iterations"].with_columns(phase=own).drop_nulls("phase")
 
 
 def _steps(catalogue: Catalogue, chain: Chain, out: Gathered) -> None:
