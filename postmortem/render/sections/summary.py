@@ -30,6 +30,7 @@ def build(context: ReportContext) -> Markup:
         flipped=0 if flips is None else flips.height,
         requests=0 if requests is None else requests.height,
         touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
+        firsts={chain.req_id: chain.links[0].summary if chain.links else "" for chain in parted},
         causes=causes.most_common(),
         shown=MOST_CHAINS,
         scan=context.command("scan"),
