@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from postmortem.base.units import clock_text, count, number
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
-from postmortem.render.terminal import written
+from postmortem.render.terminal import Kind, rows_text, written
 from postmortem.render.tree import VERDICT_STYLES, folded
 from postmortem.render.words import plain_kind, visible
 
@@ -110,13 +109,10 @@ def near_rest(scan: Scan) -> str:
 def _near(scan: Scan, look: Look) -> str:
     head = Text(f"{count(len(scan.near), 'request')} near the edge", style="bold")
     head.append(f": {NEAR_SAYS}")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold", show_edge=False)
-    for name in NEAR_NAMES:
-        table.add_column(name, justify="left" if name == "request" else "right", overflow="fold")
-    for cells in near_cells(scan):
-        table.add_row(*(Text(visible(cell)) for cell in cells))
+    columns: dict[str, Kind] = {name: "term" if name == "request" else "figure" for name in NEAR_NAMES}
+    rows = [[Text(visible(cell)) for cell in cells] for cells in near_cells(scan)]
     rest = near_rest(scan)
-    return written(head, look) + written(table, look) + (f"  {rest}\n" if rest else "")
+    return written(head, look) + rows_text(columns, rows, look) + (f"  {rest}\n" if rest else "")
 
 
 def _percent(share: float) -> str:
@@ -129,15 +125,13 @@ def _of(row: dict[str, Any]) -> str:
 
 
 def _divergences(scan: Scan, look: Look) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name, justify in (("request", "left"), ("against", "left"), ("step", "right"), ("iteration", "right"),
-                          ("margin", "right"), ("incident", "right"), ("verdict", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    columns: dict[str, Kind] = {
+        "request": "term", "against": "term", "step": "figure", "iteration": "figure", "margin": "figure",
+        "incident": "figure", "verdict": "text",
+    }  # fmt: skip
     incident_of = {req_id: n for n, cluster in enumerate(scan.incidents, 1) for req_id in cluster.requests}
-    for divergence in scan.divergences[:SHOWN]:
-        cells = _cells(divergence, incident_of[divergence.req_id])
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    text = written(table, look)
+    rows = [[Text(visible(cell)) for cell in _cells(d, incident_of[d.req_id])] for d in scan.divergences[:SHOWN]]
+    text = rows_text(columns, rows, look)
     more = len(scan.divergences) - SHOWN
     return text + (f"… and {more} more: --json lists them all\n" if more > 0 else "")
 
