@@ -32,17 +32,20 @@ NOTEBOOKS: dict[str, list[str]] = {
         "## The worst request: what set it off, link by link",
         (
             "worst = scan.incidents[0].example if scan.incidents else None\n"
-            "chain = incident.chain(worst) if worst else None\nchain"
+            "chain = incident.chain(worst) if worst else None\n"
+            'chain or print("No chain: no answer of the scan differs; it says how many could be compared.")'
         ),
         "## The timeline",
-        'incident.chart("incident_timeline", worst) if worst else None',
+        'incident.chart("incident_timeline", worst)',
         "## How do you know? Each link, its five tests, and the rows behind it",
         (
             "from IPython.display import display\n\n"
             "for link in chain.links if chain else ():\n"
             "    display(link)\n"
             "    for evidence in link.evidence[:1]:\n"
-            "        display(incident.query(evidence.query, **evidence.params).head(3))"
+            "        display(incident.query(evidence.query, **evidence.params).head(3))\n"
+            "if not chain or not chain.links:\n"
+            '    print("No link, so nothing to test.")'
         ),
         "## Your own question\n\nEvery query of the library by name, or SQL over the store's tables (read-only).",
         (
@@ -53,8 +56,8 @@ NOTEBOOKS: dict[str, list[str]] = {
         ),
         "## The report for the meeting\n\nOne file, offline, written beside this notebook.",
         (
-            'report = incident.report("incident-report.html", req_ids=[worst], force=True) if worst else None\n'
-            "report.name if report else None"
+            'report = incident.report("incident-report.html", req_ids=[worst] if worst else None, force=True)\n'
+            "report.name"
         ),
     ],
     "01_open_a_bundle": [

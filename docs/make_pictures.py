@@ -51,7 +51,7 @@ def main() -> None:
         console.print(Text.from_ansi(chain_tree(incident.chain(REQUEST), width=88, colour=True)))
         page = place / "chain.html"
         page.write_text(console.export_html(inline_styles=True), "utf-8")
-        shot(page, IMAGES / "chain.png", 880, 1090)
+        shot(page, IMAGES / "chain.png", 880, 1112)  # down to the last link
     for name, sample, request in (
         ("incident_timeline", "memory_evaporation", "b-145"),
         ("tactics", "straggler", REQUEST),

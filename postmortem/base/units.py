@@ -49,16 +49,23 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+#: Units that are counted: one of them is written without its s.
+_COUNTED = frozenset({"cycles", "iterations", "logits", "sequences", "steps", "tokens"})
+
+
 def with_unit(value: float, unit: str) -> str:
     """A figure and its unit: ``1.9 ms``; a plain ratio is written ``2.0x``, below and near one with a digit more.
 
     >>> with_unit(2.04, "ratio"), with_unit(1.04, "ratio"), with_unit(0.918, "ratio")
     ('2.0x', '1.04x', '0.92x')
+    >>> with_unit(1.0, "steps"), with_unit(12.0, "steps"), with_unit(1.0, "ms")
+    ('1 step', '12 steps', '1 ms')
     """
     if unit == "ratio":
         digits = 2 if abs(value) < 1.05 else 1  # what would read 1.0x, or 0.9x from 0.85 to 0.95
         return f"{value:.{digits}f}x" if abs(value) < 10 else f"{number(value)}x"
-    return f"{number(value)} {unit}".rstrip()
+    text = number(value)
+    return f"{text} {unit[:-1] if text == '1' and unit in _COUNTED else unit}".rstrip()
 
 
 def count(n: int, noun: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 
 from postmortem.base.units import count
 from postmortem.chain.audit import Audit, PartFound
 from postmortem.render.format import Look
-from postmortem.render.terminal import written
+from postmortem.render.terminal import Kind, rows_text, written
 from postmortem.render.tree import folded
 from postmortem.render.words import visible
 
@@ -40,20 +39,19 @@ def _head(audit: Audit, look: Look) -> str:
 
 
 def _contract(audit: Audit, look: Look) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    table.add_column("execution contract")
-    table.add_column("")
-    table.add_column("records", justify="right")
-    table.add_column("field")
+    columns: dict[str, Kind] = {"execution contract": "text", "status": "term", "records": "figure", "field": "text"}
+    rows = []
     for finding in audit.contract:
         mark, style = MARKS[finding.status]
-        table.add_row(
-            finding.part,
-            Text(f"{mark} {finding.status}", style=style),
-            f"{finding.recorded:,} of {finding.records:,}",
-            f"{finding.record}: {', '.join(finding.fields)}",
+        rows.append(
+            [
+                Text(finding.part),
+                Text(f"{mark} {finding.status}", style=style),
+                Text(f"{finding.recorded:,} of {finding.records:,}"),
+                Text(f"{finding.record}: {', '.join(finding.fields)}"),
+            ]
         )
-    return written(table, look)
+    return rows_text(columns, rows, look)
 
 
 def _gaps(audit: Audit, look: Look) -> str:

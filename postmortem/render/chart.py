@@ -20,6 +20,8 @@ Frames: TypeAlias = Mapping[str, pl.DataFrame]
 #: For each frame the columns that are drawn, with their types.
 Wants: TypeAlias = Mapping[str, Mapping[str, pl.DataType | type[pl.DataType]]]
 
+#: The version of Vega-Lite that Altair writes for, as vl-convert names it.
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 #: What the charts are about, in the order of the report.
 SUBJECTS = ("time", "regimes", "ranks", "collectives", "tactics", "margins", "hardware")

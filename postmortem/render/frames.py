@@ -19,6 +19,7 @@ from postmortem.findings import absent, ask
 from postmortem.render.chart import Chart
 from postmortem.render.charts import charts
 from postmortem.render.phases import phase
+from postmortem.render.words import none_parted_text
 
 LINK_COLUMNS: Mapping[str, type[pl.DataType]] = {
     "n": pl.Int64,
@@ -37,9 +38,6 @@ MADE_HERE = frozenset({"links", "baseline", "tactic_iterations", "request_steps"
 
 #: Why a frame is absent that the bundle could answer: there is nothing of it.
 NO_ROWS = "no rows"
-
-#: Why a request's own steps are absent where none is looked at.
-NO_REQUEST = "no request parted from its reference"
 
 _NO_WINDOW = pl.DataFrame(schema={"start_ns": pl.Int64, "end_ns": pl.Int64})
 
@@ -61,6 +59,11 @@ def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFram
     if frame.is_empty():
         return None, "; ".join(absent(catalogue, name)) or NO_ROWS
     return frame, ""
+
+
+def none_parted(catalogue: Catalogue) -> str:
+    """Why no request is looked at: how many could be compared, of how many."""
+    return none_parted_text(len(catalogue.rows("references")), len(catalogue.rows("requests")))
 
 
 def links_frame(chain: Chain | None) -> pl.DataFrame:
@@ -105,7 +108,7 @@ def gather(
         out.frames["iterations"] = _of(iterations, replica)
     out.frames["baseline"] = _baseline(chain, out.frames.get("iterations")) if baseline is None else baseline
     if iterations is not None and "tactic_iterations" in wanted:
-        out.frames["tactic_iterations"] = _phases(iterations, out, replica)
+        out.frames["tactic_iterations"] = _phases(out)
     for name in sorted(wanted.keys() - MADE_HERE - {"iterations"}):
         frame, why_not = fetched(catalogue, name)
         if frame is None:
@@ -114,7 +117,7 @@ def gather(
             out.frames[name] = frame if wanted[name] else _of(frame, replica)
     if "request_steps" in wanted:
         if chain is None:
-            out.absent["request_steps"] = NO_REQUEST
+            out.absent["request_steps"] = none_parted(catalogue)
         else:
             _steps(catalogue, chain, out)
     return out
@@ -150,11 +153,10 @@ def _of(frame: pl.DataFrame, replica: str | None) -> pl.DataFrame:
     return frame.filter(pl.col("replica").eq_missing(replica) | pl.col("replica").is_null())
 
 
-def _phases(iterations: pl.DataFrame, out: Gathered, replica: str | None) -> pl.DataFrame:
-    """Iterations with their phase, those of other replicas calm throughout; the rest is left out."""
+def _phases(out: Gathered) -> pl.DataFrame:
+    """The replica's iterations with their phase; those of neither are left out."""
     own = phase("start_ns", out.frames["links"], out.frames["baseline"])
-    other = ~pl.col("replica").eq_missing(replica)
-    return iterations.with_columns(phase=pl.when(other).then(pl.lit("calm")).otherwise(own)).drop_nulls("phase")
+    return out.frames["iterations"].with_columns(phase=own).drop_nulls("phase")
 
 
 def _steps(catalogue: Catalogue, chain: Chain, out: Gathered) -> None:

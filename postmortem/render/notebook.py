@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import altair as alt
 from markupsafe import Markup, escape
 
 from postmortem.base.units import clock_text, count
 from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
 from postmortem.chain.scan import Scan
+from postmortem.render.chart import VEGA_LITE
+from postmortem.render.scan_tree import NEAR_NAMES, NEAR_SAYS, near_cells, near_rest, rank_lines
 from postmortem.render.theme import GRADE_COLOURS
 from postmortem.render.words import (
     GRADE_MARKS,
@@ -31,6 +34,10 @@ from postmortem.render.words import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: What JupyterLab 4 draws without the network. Altair 6 names its charts v6, which no JupyterLab knows yet; ours are
+#: v5's too, since Altair 5.5 is supported.
+VEGALITE = "application/vnd.vegalite.v5+json"
 
 _CELL = Markup('<td style="text-align:left;vertical-align:top">{}</td>')
 
@@ -112,7 +119,7 @@ def link_html(link: Link) -> str:
 
 
 def scan_html(scan: Scan) -> str:
-    """The incidents, worst first, a row each."""
+    """The incidents, worst first, a row each; then late ranks, the fabric, and requests near the edge."""
     head = f"{count(len(scan.divergences), 'divergence')} in {count(len(scan.incidents), 'incident')}"
     lines: list[list[str | Markup]] = []
     for number, one in enumerate(scan.incidents, 1):
@@ -141,6 +148,14 @@ def scan_html(scan: Scan) -> str:
     ]
     if lines:
         parts.append(_table(["", "root cause", "where", "touched", "when", "verdict", "for example"], lines))
+    late = rank_lines(scan)
+    if late:
+        parts.append(_table(["ranks and fabric"], [[line] for line in late]))
+    if scan.near:
+        said = Markup("<p><strong>{} near the edge</strong>: {}</p>")
+        parts.append(said.format(count(len(scan.near), "request"), NEAR_SAYS))
+        parts.append(_table(list(NEAR_NAMES), [list(cells) for cells in near_cells(scan)]))
+        parts += [Markup("<p>{}</p>").format(near_rest(scan))] if near_rest(scan) else []
     return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
 
 
@@ -168,8 +183,20 @@ def incident_html(incident: Any) -> str:
     return str(Markup("<div>{}</div>").format(head + _table(["file", "kind", "rows", "replica", "rank"], lines)))
 
 
+def offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A chart for Altair to show: drawn by JupyterLab itself, a picture in an export; neither asks the network."""
+    import vl_convert
+
+    # PNG: the timeline has 0.4 MiB so, and 1 MiB as SVG, which JupyterLab shows in trusted notebooks only.
+    picture = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE)
+    return {VEGALITE: spec, "image/png": picture, "text/plain": spec.get("description", "")}
+
+
 def show_in_notebooks(incident_type: type) -> None:
-    """Tell a running IPython how to show these objects; nothing where there is none."""
+    """Tell a running IPython how to show these objects and charts; nothing where there is none.
+
+    Altair by itself fetches Vega from a CDN. A renderer that somebody chose is left alone.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None:
@@ -180,6 +207,9 @@ def show_in_notebooks(incident_type: type) -> None:
     }  # fmt: skip
     for kind, how in shown.items():
         html.for_type(kind, how)
+    if alt.renderers.active == "default":
+        alt.renderers.register("postmortem", offline)
+        alt.renderers.enable("postmortem")
 
 
 def pointed_at(bundle: str) -> dict[str, Any]:

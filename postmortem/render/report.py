@@ -10,7 +10,6 @@ from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
-import altair as alt
 import vl_convert
 from markupsafe import Markup
 
@@ -18,6 +17,7 @@ from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import OutputError
 from postmortem.base.whole import write_whole
 from postmortem.render import theme
+from postmortem.render.chart import VEGA_LITE
 from postmortem.render.section import ReportContext, environment
 from postmortem.render.sections import sections
 from postmortem.render.words import visible
@@ -74,12 +74,11 @@ def _asset(name: str) -> str:
 @cache
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, of the version that Altair writes for."""
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     # it takes two seconds to put together
-    kept = cache_folder() / f"vega-{version}-by-{metadata.version('vl-convert-python')}.js"
+    kept = cache_folder() / f"vega-{VEGA_LITE}-by-{metadata.version('vl-convert-python')}.js"
     if kept.is_file():
         return kept.read_text("utf-8")
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
     library = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     with contextlib.suppress(OSError):  # where nothing can be kept, it is put together each time
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from postmortem.base.units import clock_text, count, number
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
-from postmortem.render.terminal import written
+from postmortem.render.terminal import Kind, rows_text, written
 from postmortem.render.tree import VERDICT_STYLES, folded
 from postmortem.render.words import plain_kind, visible
 
 NAMED = 6  # requests named in an incident's line: as many as fit two lines of 80 columns
+NEAR_SAYS = "no token differs, but a step under another plan, or after one, had its margin within the noise"
+NEAR_NAMES = ("request", "step", "margin", "noise", "risk there", "such steps", "risk in all")
 NEAR = 10  # requests near the edge that are listed, the riskiest: all of them are in --json
 SHOWN = 40  # divergences listed: a screen; all of them are in --json
 
@@ -63,9 +64,9 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
 
 
-def _ranks(scan: Scan, look: Look) -> str:
+def rank_lines(scan: Scan) -> list[str]:
     """Who was late and when transfers were slow, with the iterations that it holds for."""
-    lines = [
+    return [
         f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
         f"{r['first_iteration']} on, by a median of {number(r['excess_ms'])} ms "
         f"(p = {number(r['p_value'])}); at its peers' pace iterations would be {number(r['saved_ms'])} ms shorter: "
@@ -78,27 +79,40 @@ def _ranks(scan: Scan, look: Look) -> str:
         f"{r['last_iteration']}"
         for r in scan.fabric
     ]
+
+
+def _ranks(scan: Scan, look: Look) -> str:
     return written(Text("ranks and fabric", style="bold"), look) + "".join(
-        folded(Text(visible(line)), look, "  ") for line in lines
+        folded(Text(visible(line)), look, "  ") for line in rank_lines(scan)
     )
 
 
-def _near(scan: Scan, look: Look) -> str:
-    """Requests that kept their tokens by luck; the margin is the smaller of its own and its reference's."""
-    head = Text(f"{count(len(scan.near), 'request')} near the edge", style="bold")
-    head.append(": no token differs, but a step under another plan, or after one, had its margin within the noise")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), header_style="bold", show_edge=False)
-    for name, justify in (("request", "left"), ("step", "right"), ("margin", "right"), ("noise", "right"),
-                          ("risk there", "right"), ("such steps", "right"), ("risk in all", "right")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+def near_cells(scan: Scan) -> list[tuple[str, ...]]:
+    """NEAR_NAMES of the riskiest requests that kept their tokens by luck.
+
+    The margin is the smaller of the request's own and its reference's.
+    """
+    cells: list[tuple[str, ...]] = []
     for r in scan.near[:NEAR]:
         margin = min(r[side] for side in ("margin", "reference_margin") if r[side] is not None)
-        cells = (r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
-                 str(r["steps"]), _percent(r["risk_any"]))  # fmt: skip
-        table.add_row(*(Text(visible(cell)) for cell in cells))
+        cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
+                      str(r["steps"]), _percent(r["risk_any"])))  # fmt: skip
+    return cells
+
+
+def near_rest(scan: Scan) -> str:
+    """How many more there are, and what gives them; empty where all are listed."""
     more = len(scan.near) - NEAR
-    rest = f"  … and {more} more: postmortem query … near_flips\n" if more > 0 else ""
-    return written(head, look) + written(table, look) + rest
+    return f"… and {more} more: postmortem query … near_flips" if more > 0 else ""
+
+
+def _near(scan: Scan, look: Look) -> str:
+    head = Text(f"{count(len(scan.near), 'request')} near the edge", style="bold")
+    head.append(f": {NEAR_SAYS}")
+    columns: dict[str, Kind] = {name: "term" if name == "request" else "figure" for name in NEAR_NAMES}
+    rows = [[Text(visible(cell)) for cell in cells] for cells in near_cells(scan)]
+    rest = near_rest(scan)
+    return written(head, look) + rows_text(columns, rows, look) + (f"  {rest}\n" if rest else "")
 
 
 def _percent(share: float) -> str:
@@ -111,15 +125,13 @@ def _of(row: dict[str, Any]) -> str:
 
 
 def _divergences(scan: Scan, look: Look) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name, justify in (("request", "left"), ("against", "left"), ("step", "right"), ("iteration", "right"),
-                          ("margin", "right"), ("incident", "right"), ("verdict", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    columns: dict[str, Kind] = {
+        "request": "term", "against": "term", "step": "figure", "iteration": "figure", "margin": "figure",
+        "incident": "figure", "verdict": "text",
+    }  # fmt: skip
     incident_of = {req_id: n for n, cluster in enumerate(scan.incidents, 1) for req_id in cluster.requests}
-    for divergence in scan.divergences[:SHOWN]:
-        cells = _cells(divergence, incident_of[divergence.req_id])
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    text = written(table, look)
+    rows = [[Text(visible(cell)) for cell in _cells(d, incident_of[d.req_id])] for d in scan.divergences[:SHOWN]]
+    text = rows_text(columns, rows, look)
     more = len(scan.divergences) - SHOWN
     return text + (f"… and {more} more: --json lists them all\n" if more > 0 else "")
 

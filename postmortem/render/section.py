@@ -25,6 +25,10 @@ from postmortem.render.words import visible
 
 #: Rows of evidence that are shown; the query gives the rest.
 FIRST_ROWS = 8
+#: Letters of 5.5 points in a line of a sheet (A4 or Letter within margins of 14 mm and a link's frame), and the fewest
+#: to which a column is folded there, its name above it.
+SHEET = 140
+NARROWEST = 6
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class Rows:
     figures: list[bool]
     cells: list[list[str]]
     total: int
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is too wide for a sheet of paper with no figure broken: there each row is a block of its own."""
+        columns = zip(self.figures, *self.cells, strict=True)
+        letters = [max((NARROWEST, *map(len, cells if figure else ()))) for figure, *cells in columns]
+        return sum(letters) + len(letters) > SHEET
 
 
 def shown_rows(frame: pl.DataFrame, first: int = FIRST_ROWS) -> Rows:
@@ -129,7 +140,7 @@ class ReportContext:
         """Why there is nothing to draw: what the frames that the chart asks for lack; empty where it shows any."""
         if chart.says(self.gathered.frames):
             return ""
-        lacks = [self.gathered.absent[name] for name in chart.wants if name in self.gathered.absent]
+        lacks = [why for name in chart.wants if (why := self.gathered.absent.get(name, NO_ROWS)) != NO_ROWS]
         return "; ".join(dict.fromkeys(lacks)) or NO_ROWS
 
 

@@ -146,6 +146,20 @@ def evidence_text(evidence: Evidence) -> str:
     return f"{' '.join(words)} ({count(evidence.rows, 'row')})"
 
 
+def none_parted_text(compared: int, requests: int) -> str:
+    """Why there is no chain: of how many requests it can be said that they did not part from their reference.
+
+    >>> none_parted_text(8, 12)
+    'of 12 requests 8 have a reference to compare with, and none parted from it'
+    >>> none_parted_text(0, 12)
+    'no request has a reference to compare with'
+    """
+    if not compared:
+        return "no request has a reference to compare with"
+    have = "has" if compared == 1 else "have"
+    return f"of {count(requests, 'request')} {compared:,} {have} a reference to compare with, and none parted from it"
+
+
 def flip_text(flip: Flip, reference: str | None) -> str:
     """The flip in one sentence."""
     seen = "flipped" if flip.exact else "first seen to differ"

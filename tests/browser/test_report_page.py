@@ -6,6 +6,7 @@ import base64
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +33,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     calm = pl.DataFrame({"start_ns": [at(50)], "end_ns": [at(250)]})
     context = ReportContext(FakeCatalogue(frames()), (chain(),), "incident", "incident.tar.zst", calm)  # type: ignore[arg-type]
     return write_report(context, tmp_path_factory.mktemp("plain") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a request whose id has 300 letters, and another."""
+    chains = (replace(chain(), req_id="x" * 300), chain())
+    context = ReportContext(FakeCatalogue(frames()), chains, "incident", "incident.tar.zst")  # type: ignore[arg-type]
+    return write_report(context, tmp_path_factory.mktemp("long") / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -231,12 +240,28 @@ def test_a_link_opens_what_is_folded(browser: Browser, plain: Path) -> None:
 
 
 @pytest.mark.slow
-def test_narrow_pages_do_not_scroll_sideways(browser: Browser, plain: Path, tmp_path: Path) -> None:
-    """At 800 pixels, light and dark, the page and its charts keep within the window."""
-    browser.open(plain)
-    browser.screenshot(tmp_path / "dark.png", width=800, dark=True)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= 800
-    browser.call("Emulation.clearDeviceMetricsOverride")
+@pytest.mark.parametrize("width", [400, 800, 1440])
+def test_pages_do_not_scroll_sideways(browser: Browser, long: Path, tmp_path: Path, width: int) -> None:
+    """Whatever the width and the names, the page keeps within the window, and no button covers a title."""
+    browser.open(long)
+    browser.screenshot(tmp_path / "dark.png", width=width, dark=True)
+    try:
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        over = browser.evaluate(
+            "[...document.querySelectorAll('figure:has(h3)')].filter(f => {"
+            " const words = document.createRange(); words.selectNodeContents(f.querySelector('h3'));"
+            " const buttons = [...f.querySelectorAll('button')].map(b => b.getBoundingClientRect());"
+            " return [...words.getClientRects()].some(a => buttons.some(b =>"
+            "   a.right > b.left && a.left < b.right && a.bottom > b.top && a.top < b.bottom)); }).map(f => f.id)"
+        )
+        assert over == []
+        said = browser.evaluate(
+            "[...document.querySelectorAll('.tests td:last-child')].map(e => e.getBoundingClientRect())"
+            ".every(r => r.width > 0 && r.right <= innerWidth)"
+        )
+        assert said
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
     assert (tmp_path / "dark.png").stat().st_size > 10_000
 
 
@@ -274,9 +299,9 @@ def test_the_charts_words_are_readable(browser: Browser, plain: Path, scheme: st
 
 
 @pytest.mark.slow
-def test_what_is_printed(browser: Browser, plain: Path) -> None:
-    """On paper the first chain's evidence stands open and within the sheet, what only a screen needs is gone."""
-    browser.open(plain)
+def test_what_is_printed(browser: Browser, long: Path) -> None:
+    """On paper the other requests and the first chain's evidence stand open, within the sheet, no figure broken."""
+    browser.open(long)
     browser.call("Emulation.setEmulatedMedia", media="print")
     sheet = 687  # A4 within margins of 14 mm, at 96 pixels an inch
     browser.call("Emulation.setDeviceMetricsOverride", width=sheet, height=1000, deviceScaleFactor=1, mobile=False)
@@ -285,6 +310,9 @@ def test_what_is_printed(browser: Browser, plain: Path) -> None:
     height = "document.querySelector('%s').getBoundingClientRect().height"
     try:
         assert browser.evaluate(height % ".link details.shown table") > 40
+        assert browser.evaluate(height % "#summary details.shown table") > 40
+        lines = "[...document.querySelectorAll('.link td.figure bdi')].map(e => e.getClientRects().length)"
+        assert set(browser.evaluate(lines)) <= {0, 1}  # 0: of an evidence that is not shown
         for gone in ("nav", ".controls", ".anchor"):
             assert browser.evaluate(height % gone) == 0
         widest = (

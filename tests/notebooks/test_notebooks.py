@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import postmortem
-from postmortem.render.notebook import audit_html, pointed_at, scan_html
+from postmortem.render.notebook import VEGALITE, audit_html, pointed_at, scan_html
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -56,15 +56,30 @@ def test_public_api_only(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
 def test_runs(path: Path, tmp_path: Path) -> None:
-    """Run from top to bottom, no cell fails. The report it writes lies beside the notebook."""
+    """Run from top to bottom, no cell fails, no chart asks the network; the report written lies beside the notebook."""
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         cell.source = cell.source.replace("../sample_traces", str(ROOT / "sample_traces"))
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    charts = [c for c in notebook.cells if c.cell_type == "code" and "incident.chart(" in c.source]
+    assert all({VEGALITE, "image/png"} <= set(cell.outputs[0].data) for cell in charts)
+    assert "https://cdn" not in nbformat.writes(notebook)
     if path.stem in {"incident", "04_write_a_report"}:
         assert [p.suffix for p in tmp_path.iterdir()] == [".html"]
+
+
+@pytest.mark.slow
+def test_without_an_incident_every_cell_says_why(tmp_path: Path) -> None:
+    """Of a bundle in which nothing parted, each cell of the incident notebook shows something, or says why not."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.from_dict(pointed_at(str(ROOT / "sample_traces" / "incidents" / "calm" / "bundle")))
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code if not cell.outputs] == []
+    assert [p.suffix for p in tmp_path.iterdir()] == [".html"]
 
 
 @pytest.mark.slow

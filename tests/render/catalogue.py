@@ -42,7 +42,7 @@ class FakeCatalogue:
         """Names of all queries."""
         return sorted(self.frames)
 
-    def absent(self, name: str) -> list[str]:
+    def absent(self, name: object, source: str | None = None) -> list[str]:
         """What would have to be recorded."""
         return [f"no {name} in this bundle"]
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from postmortem.render.charts import charts
+from postmortem.render.frames import gather
 from postmortem.render.phases import phase
 from tests.render.samples import MS, START, chart_frames
 
@@ -95,7 +96,8 @@ def test_margins_have_the_noise_band_of_the_plans_that_ran() -> None:
     frames = chart_frames()
     spec = CHARTS["margins"].spec(frames)
     assert [(row["low"], row["high"]) for row in _rows(spec, "low", "high")] == [(0.0, 0.04)]
-    assert "0.04 logits" in json.dumps(spec["title"])
+    assert "0.04 logits, twice the noise" in json.dumps(spec["title"])
+    assert "0.04, twice the noise" in CHARTS["margins"].says(frames)
     same = frames["request_steps"].with_columns(algo_id=pl.lit("gemm_tile8"))
     assert _rows(CHARTS["margins"].spec({**frames, "request_steps": same}), "low", "high") == []
     wider = frames["plan_noise_between"].with_columns(reference_tactic=pl.lit("another"), most_moved=pl.lit(9.0))
@@ -179,6 +181,7 @@ def test_the_line_is_alpha_plus_bytes_over_beta() -> None:
     assert CHARTS["transfer_lines"].says(frames) == (
         "AllReduce, 8 ranks, fabric normal: 10 (9 to 12) µs to start and 4 (2 to 8) GB/s, from 27 transfers."
     )
+    assert CHARTS["transfer_lines"].says(_transfers(messages=20)).endswith("GB/s, from 20 of 27 transfers.")
 
 
 def test_a_line_that_does_not_rise_or_begins_below_zero_is_drawn_where_it_can_be() -> None:
@@ -270,6 +273,15 @@ def test_fragments_are_a_saw_tooth_and_what_ran_stands_on_it() -> None:
         "tactic 43, 44); pressured: 68% of the rows hold a token in the mean of 3 iterations, most often 12 tokens "
         "(67% of them, 75% full, tactic 42)."
     )
+
+
+@pytest.mark.slow
+def test_charts_of_the_tactics_count_the_same_calm(shipped: dict[str, Any]) -> None:
+    """Both count the replica's own calm window: iterations 0 to 225 of replica b, in which rank 1 was not late yet."""
+    catalogue, chain = shipped["straggler"].catalogue, shipped["straggler"].chain("b-107")
+    frames = gather(catalogue, chain, drawn=(CHARTS["tactics"], CHARTS["fragment_utilisation"])).frames
+    assert "Calm, 226 iterations: " in CHARTS["tactics"].says(frames)
+    assert "in the mean of 226 iterations" in CHARTS["fragment_utilisation"].says(frames)
 
 
 @pytest.mark.slow

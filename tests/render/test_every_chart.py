@@ -248,6 +248,20 @@ def test_the_requests_own_path_is_lit() -> None:
     assert "dimmed" not in json.dumps(alone["title"])
 
 
+def test_links_within_one_iteration_are_drawn_among_others() -> None:
+    """Of 1000 iterations of 30 ms the hundred around a lone flip are drawn; no note speaks of what is not."""
+    its = pl.DataFrame({"start_ns": [START + n * 30 * MS for n in range(1000)], "iteration": range(1000)})
+    its = its.with_columns(end_ns=pl.col("start_ns") + 30 * MS)
+    flip = pl.DataFrame({"n": [1], "kind": "token_flip", "grade": "proven", "start_ns": [START + 15_000 * MS]})
+    calm = pl.DataFrame({"start_ns": [START], "end_ns": [START + 3_000 * MS]})
+    spec = CHARTS["incident_timeline"].spec({"iterations": its, "links": flip, "baseline": calm})
+    assert spec["usermeta"]["whole"] == [0.0, 3.0]
+    shown = [row["t"] for row in _drawn(spec, "t", "ms")]
+    assert (len(shown), shown[0], shown[-1]) == (101, 0.0, 3.0)
+    assert "Dashed line: the flip." in json.dumps(spec["title"])
+    assert "Shaded" not in json.dumps(spec["title"])
+
+
 def _regimes(rows: list[tuple[int | None, int, int, str]]) -> pl.DataFrame:
     frame = pl.DataFrame(
         rows, schema={"rank": pl.Int64, "a": pl.Int64, "b": pl.Int64, "regime": pl.String}, orient="row"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from postmortem.render.notebook import chain_html, link_html
+import re
+
+from postmortem.chain.scan import Scan
+from postmortem.render.notebook import chain_html, link_html, scan_html
+from postmortem.render.scan_tree import scan_text
 from tests.render.samples import chain, empty_chain, hostile_chain
 
 
@@ -16,6 +20,23 @@ def test_a_chain_shows_its_links() -> None:
 def test_an_empty_chain_shows() -> None:
     """A chain without links has a display too."""
     assert "no reference" in chain_html(empty_chain())
+
+
+def test_a_scan_shows_what_the_terminals_scan_shows() -> None:
+    """Late ranks, a slow fabric and near flips stand in the display too, the risk of each with its figures."""
+    late = {"rank": 1, "replica": "b", "last": 9, "iterations": 10, "first_iteration": 60, "excess_ms": 5.5}
+    late |= {"p_value": 0.004, "saved_ms": 5.25, "share": 0.9, "share_low": 0.8, "share_high": 1.0}
+    slow = {"regime": "congested", "replica": "b", "ratio": 3.0, "ratio_low": 2.0, "ratio_high": 4.0}
+    slow |= {"first_iteration": 70, "last_iteration": 75}
+    near = {"step": 7, "margin": 0.0312, "reference_margin": None, "noise": 0.0625, "risk": 0.25, "steps": 3}
+    rows = tuple(near | {"req_id": f"b-{n}", "risk_any": 0.5} for n in range(12))
+    scan = Scan("calm", 20, 19, (), (), (late,), (slow,), rows)
+    shown, terminal = scan_html(scan), " ".join(scan_text(scan, 200).split())
+    told = ["rank 1, replica b: last in 9 of 10 iterations", "fabric congested, replica b: transfers took 3x"]
+    told += ["12 requests near the edge", "0.0312", "and 2 more"]
+    for words in told:
+        assert words in re.sub("<[^>]*>", "", shown)
+        assert words in terminal
 
 
 def test_hostile_text_stays_text() -> None:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from postmortem.base.errors import OutputError
@@ -174,9 +175,21 @@ def test_a_chart_with_nothing_to_show_is_named_with_the_reason() -> None:
     """Of a calm bundle no margins are drawn: no request is looked at; the timeline tells its iterations."""
     context = ReportContext(FakeCatalogue(frames(iterations=400)), (), "calm", "calm")  # type: ignore[arg-type]
     words = _Page(report_html(context)).words
-    assert "Margins by step: no request parted from its reference" in words
+    assert "Margins by step: no request has a reference to compare with" in words
     assert "No link is drawn; 400 iterations, of 10 ms in the median, the longest 14 ms." in words
     assert "postmortem query calm rank_iterations  # Incident timeline, Lateness by rank" in words
+
+
+def test_no_chain_is_no_all_clear() -> None:
+    """Without a chain the page says how many requests were compared of how many; of none, that none could be."""
+    summary = next(section for section in sections() if section.name == "summary")
+    none = ReportContext(FakeCatalogue(frames(iterations=40)), (), "calm", "calm")  # type: ignore[arg-type]
+    assert "no chain to show: no request has a reference to compare with." in str(summary.build(none))
+    got = frames(iterations=40) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    some = ReportContext(FakeCatalogue(got), (), "calm", "calm")  # type: ignore[arg-type]
+    told = "of 3 requests 2 have a reference to compare with, and none parted from it"
+    assert f"no chain to show: {told}." in str(summary.build(some))
+    assert some.gathered.absent["request_steps"] == told
 
 
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from rich.text import Text
 
+from postmortem.render.format import Look
+from postmortem.render.terminal import Kind, rows_text
 from postmortem.render.tree import chain_tree
 from tests.render.samples import chain, empty_chain, hostile_chain
 
@@ -50,3 +53,15 @@ def test_an_empty_chain_says_so() -> None:
     """A chain without links says that nothing can be shown."""
     assert "No link can be shown" in chain_tree(empty_chain())
     assert "no reference" in chain_tree(empty_chain())
+
+
+def test_a_table_breaks_no_figure_and_no_word() -> None:
+    """In 23 columns all stands in lines, in 17 text is folded and gaps are narrower, in 16 a row is a block."""
+    columns: dict[str, Kind] = {"request": "term", "risk": "figure", "what": "text"}
+    rows = [[Text("b-1"), Text("62.7"), Text("far late")], [Text("b-2"), Text("8"), Text("slow")]]
+    table = "request  risk  what\nb-1      62.7  far late\nb-2         8  slow\n"
+    assert rows_text(columns, rows, Look(23)) == table
+    folded = "request risk what\nb-1     62.7 far\n             late\nb-2        8 slow\n"
+    assert rows_text(columns, rows, Look(17)) == folded
+    blocks = rows_text(columns, rows, Look(16))
+    assert blocks.splitlines()[:3] == ["row 1 of 2 ─────", "request  b-1", "risk     62.7"]

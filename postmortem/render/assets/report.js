@@ -10,26 +10,43 @@
     if (state.errors.length) document.documentElement.dataset.chartErrors = state.errors.join(" | ");
   };
 
-  // Views were laid out for data-width pixels: give the difference to each; those side by side share it.
-  const fitted = (spec, more) => {
-    const visit = (node, more) => {
-      if (typeof node.width === "number") node.width = Math.max(160, node.width + more);
-      for (const part of ["vconcat", "layer"]) (node[part] || []).forEach((child) => visit(child, more));
-      (node.hconcat || []).forEach((child) => visit(child, Math.floor(more / node.hconcat.length)));
+  // Panels side by side keep so many pixels in all, 160 each and their axes; on a narrower page the plot scrolls, and
+  // legends stand in a column: four names in a row, beside the lanes' own, want as many.
+  const LEAST = 560;
+  // Notes are folded for a page 800 pixels wide: on a narrower one again, a letter taking about 6.5 pixels.
+  const LETTER = 6.5;
+  const folded = (text, width) => [text].flat().flatMap((line) => line.split(" ").reduce((made, word) => {
+    const longer = made.length ? `${made[made.length - 1]} ${word}` : "";
+    if (made.length && longer.length * LETTER <= width) made[made.length - 1] = longer;
+    else made.push(word);
+    return made;
+  }, []));
+
+  // Views were laid out for ``laid`` pixels: give the difference to each; those side by side share it.
+  const fitted = (spec, room, laid) => {
+    const narrow = room < LEAST;
+    const visit = (node, more, width) => {
+      if (typeof node.width === "number") width = node.width = Math.max(160, node.width + more);
+      const axis = node.encoding && node.encoding.x && node.encoding.x.axis;
+      if (narrow && axis && axis.title) axis.title = folded(axis.title, width);
+      for (const part of ["vconcat", "layer"]) (node[part] || []).forEach((child) => visit(child, more, width));
+      (node.hconcat || []).forEach((child) => visit(child, Math.floor(more / node.hconcat.length), width));
     };
-    visit(spec, more);
+    visit(spec, (spec.hconcat ? Math.max(room, LEAST) : room) - laid - 8, room);
+    if (spec.title && spec.title.text) spec.title.text = folded(spec.title.text, room);
+    if (narrow) spec.config.legend.columns = 1;
     return spec;
   };
 
   const draw = async (plot) => {
-    const text = document.getElementById(plot.dataset.spec).textContent;
-    const more = Math.floor(plot.clientWidth || 1040) - Number(plot.dataset.width) - 8;
+    const spec = JSON.parse(document.getElementById(plot.dataset.spec).textContent);
+    const room = Math.floor(plot.clientWidth || 1040);
     const old = views.get(plot);
     if (old) old.finalize();
     // Within the plot, which is an image by its role and text: Vega names what it draws into by itself.
     const inner = document.createElement("div");
     plot.replaceChildren(inner);
-    const made = await vegaEmbed(inner, fitted(JSON.parse(text), more), {
+    const made = await vegaEmbed(inner, fitted(spec, room, Number(plot.dataset.width)), {
       mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
     });

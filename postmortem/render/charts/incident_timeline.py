@@ -30,6 +30,9 @@ from postmortem.render.words import plain_kind
 ROW = 26
 #: A recording longer than this many times the incident is drawn around the incident only.
 AROUND = 12
+#: The incident is taken to last this many median iterations at least: with five times as long on either side it is
+#: about a hundred, each some eight pixels wide, so that links within one iteration are seen beside the others.
+LEAST = 10
 
 WANTS: Wants = {
     "links": {
@@ -141,7 +144,8 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     ]
     above = overview(frames, span)
     behind = ["Dashed line: the flip."] if "token_flip" in links["kind"] else []
-    behind += ["Shaded: the calm iterations that links are compared with."] if frames["baseline"].height else []
+    calm = within(frames["baseline"], span, "start_ns", "end_ns")
+    behind += ["Shaded: the calm iterations that links are compared with."] if calm.height else []
     behind += ["Orange: the request itself; other iterations are dimmed."] if life(frames, span) else []
     said = [" ".join(behind)] if behind else []
     said += [f"Cap: {'; '.join(dict.fromkeys(notes))}."] if notes else []
@@ -183,11 +187,19 @@ def _span(frames: Frames) -> tuple[Span | None, str]:
         return whole, ""
     start = min(links["start_ns"].to_list())
     end = max(pl.concat([links["start_ns"], links["end_ns"]]).drop_nulls().to_list())
-    length = max(end - start, 1_000_000)
+    length = max(end - start, LEAST * _iteration_ns(frames))
     if whole.end_ns - whole.start_ns <= AROUND * length:
         return whole, ""
     around = Span(max(whole.start_ns, start - 5 * length), min(whole.end_ns, end + 5 * length))
     return around, f"{around.seconds:.3g} s around the incident, of {whole.seconds:.3g} s recorded"
+
+
+def _iteration_ns(frames: Frames) -> int:
+    """The median iteration, ns: the engine's, else a rank's, else between two of the request's own steps; else 1 ms."""
+    own = frames["request_steps"].filter(pl.col("role").eq_missing("request"))["ts_ns"].drop_nulls().sort()
+    took = [frames[name]["end_ns"] - frames[name]["start_ns"] for name in ("iterations", "rank_iterations")]
+    medians = (lasted.median() for lasted in (*took, own.diff()))
+    return next((int(median) for median in medians if isinstance(median, float) and median > 0), NS_PER_MS)
 
 
 def _usermeta(links: pl.DataFrame, span: Span) -> dict[str, list[float]]:

@@ -87,7 +87,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     top = ceiling(rows["margin"])[0] * 1.1
     if band is not None:
         top = max(top, band * 1.1)
-        said.append(f"Shaded: margins up to {number(band)} logits, within the noise between the two tactics that ran.")
+        said.append(f"Shaded: margins up to {number(band)} logits, twice the noise between the two tactics that ran.")
     x = alt.X("step:Q", title="decode step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, grid=False))
     title = "margin (logits, root scale)"
     y = alt.Y(
@@ -130,7 +130,9 @@ def tells(frames: Frames) -> str:
     band = _band(frames)
     if band is not None:
         thin = own.filter(pl.col("margin") <= band).height
-        said.append(f"{count(thin, 'step')} won by no more than {number(band)}, the noise between the two tactics")
+        said.append(
+            f"{count(thin, 'step')} won by no more than {number(band)}, twice the noise between the two tactics"
+        )
     said += [f"it flipped at step {f['step']}, margin {number(f['margin'])}" for f in _own_flip(frames).to_dicts()]
     return sentence(said)
 

@@ -14,12 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from postmortem.render.format import Format, Look, is_figure, rows, text
-from postmortem.render.terminal import written
+from postmortem.render.terminal import GAP, blocks, written
 from postmortem.render.words import visible
 
 #: A text column may be folded to this width before the table is given up for blocks.
 _NARROWEST = 12
-_GAP = 2
 
 
 def write(frame: pl.DataFrame, look: Look) -> bytes:
@@ -36,13 +35,13 @@ def write(frame: pl.DataFrame, look: Look) -> bytes:
         width if figure else max(cell_len(name), min(width, _NARROWEST))
         for width, figure, name in zip(widths, figures, names, strict=True)
     ]
-    if sum(least) + _GAP * (len(least) - 1) <= look.width:
+    if sum(least) + GAP * (len(least) - 1) <= look.width:
         return written(_table(names, figures, widths, cells), look).encode()
-    return _blocks(names, cells, look).encode()
+    return blocks(names, [[Text(value) for value in row] for row in cells], look).encode()
 
 
 def _table(names: list[str], figures: list[bool], widths: list[int], cells: list[list[str]]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for name, figure, width in zip(names, figures, widths, strict=True):
         table.add_column(
             Text(name, style="bold"),
@@ -54,21 +53,6 @@ def _table(names: list[str], figures: list[bool], widths: list[int], cells: list
     for row in cells:
         table.add_row(*(Text(value) for value in row))
     return table
-
-
-def _blocks(names: list[str], cells: list[list[str]], look: Look) -> str:
-    label = max(cell_len(name) for name in names)
-    parts = []
-    for number, row in enumerate(cells, 1):
-        grid = Table.grid(padding=(0, _GAP))
-        grid.add_column(min_width=label, style="bold")
-        grid.add_column(overflow="fold")
-        for name, value in zip(names, row, strict=True):
-            grid.add_row(Text(name), Text(value))
-        heading = f"row {number} of {len(cells)} "
-        rule = Text(heading + "─" * max(0, look.width - cell_len(heading)), style="dim")
-        parts += [written(rule, look), written(grid, look)]
-    return "".join(parts)
 
 
 FORMAT = Format("table", "for people to read", binary=False, make=write)

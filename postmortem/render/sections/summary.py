@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from postmortem.chain.model import Chain, Verdict
 from postmortem.chain.scan import Cluster, clusters
+from postmortem.render.frames import none_parted
 from postmortem.render.section import ReportContext, Section, page
 from postmortem.render.sections.links import MOST_CHAINS
 from postmortem.render.words import place_text, plain_kind
@@ -24,10 +25,12 @@ def build(context: ReportContext) -> Markup:
     return page(
         "summary.html",
         chain=context.chain,
+        why_none="" if context.chain else none_parted(context.catalogue),
         others=context.chains[1:],
         flipped=0 if flips is None else flips.height,
         requests=0 if requests is None else requests.height,
         touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
+        firsts={chain.req_id: chain.links[0].summary if chain.links else "" for chain in parted},
         causes=causes.most_common(),
         shown=MOST_CHAINS,
         scan=context.command("scan"),
