@@ -92,17 +92,17 @@ def test_phases_are_within_the_links_and_the_calm_window() -> None:
 
 
 def test_margins_have_the_noise_band_of_the_plans_that_ran() -> None:
-    """The band reaches to twice the widest move between the two plans up to the flip, and to no other pair's."""
+    """The band reaches to the widest move between the two plans up to the flip, and to no other pair's."""
     frames = chart_frames()
     spec = CHARTS["margins"].spec(frames)
-    assert [(row["low"], row["high"]) for row in _rows(spec, "low", "high")] == [(0.0, 0.04)]
-    assert "0.04 logits, twice the noise" in json.dumps(spec["title"])
-    assert "0.04, twice the noise" in CHARTS["margins"].says(frames)
+    assert [(row["low"], row["high"]) for row in _rows(spec, "low", "high")] == [(0.0, 0.02)]
+    assert "0.02 logits, the noise" in json.dumps(spec["title"])
+    assert "0.02, the noise" in CHARTS["margins"].says(frames)
     same = frames["request_steps"].with_columns(algo_id=pl.lit("gemm_tile8"))
     assert _rows(CHARTS["margins"].spec({**frames, "request_steps": same}), "low", "high") == []
     wider = frames["plan_noise_between"].with_columns(reference_tactic=pl.lit("another"), most_moved=pl.lit(9.0))
     spec = CHARTS["margins"].spec({**frames, "plan_noise_between": pl.concat([frames["plan_noise_between"], wider])})
-    assert [row["high"] for row in _rows(spec, "low", "high")] == [0.04]
+    assert [row["high"] for row in _rows(spec, "low", "high")] == [0.02]
 
 
 def test_clocks_without_a_known_uncertainty_are_marked() -> None:

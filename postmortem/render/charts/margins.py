@@ -4,8 +4,8 @@ Columns wanted: ``request_steps`` req_id, step, margin (logits), algo_id, precis
 or ``reference``); ``flips`` req_id, step; ``plan_noise_between`` tactic, reference_tactic, precision,
 reference_precision, most_moved (logits).
 
-The band reaches up to twice as far as margins were seen to move between the two plans that ran: chosen and
-runner-up may both move, so a win within it could have gone the other way.
+The band reaches as far as margins were seen to move between the two plans that ran: a win within it could have gone
+the other way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _own_flip(frames: Frames) -> pl.DataFrame:
 
 
 def _band(frames: Frames) -> float | None:
-    """Twice the widest move of a margin between the plans that the two ran up to the flip; None where not known."""
+    """The widest move of a margin between the plans that the two ran up to the flip; None where not known."""
     steps = frames["request_steps"].drop_nulls(["step", "role"])
     flip = _own_flip(frames)["step"].min()
     if isinstance(flip, int):
@@ -70,7 +70,7 @@ def _band(frames: Frames) -> float | None:
         | pl.col("precision").ne_missing(pl.col("reference_precision"))
     )
     moved = frames["plan_noise_between"].join(other, on=pairs.columns, how="semi", nulls_equal=True)["most_moved"].max()
-    return 2 * moved if isinstance(moved, float) else None
+    return moved if isinstance(moved, float) else None
 
 
 def build(frames: Frames) -> alt.TopLevelMixin:
@@ -87,7 +87,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     top = ceiling(rows["margin"])[0] * 1.1
     if band is not None:
         top = max(top, band * 1.1)
-        said.append(f"Shaded: margins up to {number(band)} logits, twice the noise between the two tactics that ran.")
+        said.append(f"Shaded: margins up to {number(band)} logits, the noise between the two tactics that ran.")
     x = alt.X("step:Q", title="decode step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, grid=False))
     title = "margin (logits, root scale)"
     y = alt.Y(
@@ -130,9 +130,7 @@ def tells(frames: Frames) -> str:
     band = _band(frames)
     if band is not None:
         thin = own.filter(pl.col("margin") <= band).height
-        said.append(
-            f"{count(thin, 'step')} won by no more than {number(band)}, twice the noise between the two tactics"
-        )
+        said.append(f"{count(thin, 'step')} won by no more than {number(band)}, the noise between the two tactics")
     said += [f"it flipped at step {f['step']}, margin {number(f['margin'])}" for f in _own_flip(frames).to_dicts()]
     return sentence(said)
 
