@@ -1,6 +1,6 @@
 -- uses: _shared/request_keys, _shared/steps, _shared/step_regimes, _shared/engine_iterations, _shared/waits, _shared/named_baseline
 -- One row a request of a replay group that decodes greedily, or with one seed, and has another member: its reference.
--- The calmest comes first: one whose every step was in the regime normal; then one that ran within the named baseline;
+-- The calmest comes first: the one whose worst regime is mildest; then one that ran within the named baseline;
 -- then the one on the undisturbed replica, that for whose iterations the fewest requests waited; then the one that itself
 -- ran another tactic than the planned one least, then that left its replica's most frequent plan (tactic and precision)
 -- least; then the replica whose requests left it least; then the one whose step times spread least (p95 over median); then
@@ -30,7 +30,7 @@ WITH members AS (
     LEFT JOIN waits AS w ON w.replica = e.replica AND w.iteration = e.iteration
     GROUP BY e.replica
 ), told AS (
-    SELECT s.req_id, bool_or(g.regime <> 'normal') AS strained,
+    SELECT s.req_id, max(g.severity) AS strained,  -- 0: every step that is told was in the regime normal
            hash(list(s.token_id ORDER BY s.step)) AS tokens, min(s.ts_ns) AS first_ns,
            coalesce(bool_and(s.ts_ns BETWEEN b.from_ns AND b.to_ns), FALSE) AS named_calm
     FROM steps AS s
