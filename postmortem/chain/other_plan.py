@@ -36,6 +36,14 @@ def steps_of(case: Case, column: str) -> Steps | Unseen:
     return Steps(known, known.filter(pl.col(column) != pl.col(f"{column}_reference")))
 
 
+def left_tactic(case: Case) -> pl.DataFrame:
+    """The request's steps on the replica that it flipped on whose tactic was not the reference's: one row a step.
+
+    One that moved ran its other steps in another engine's iterations.
+    """
+    return case.steps.filter((pl.col("replica") == case.replica) & (pl.col("algo_id") != pl.col("algo_id_reference")))
+
+
 def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs: str) -> Found:
     """The link of the last step that ran another plan. ``pairs`` counts flips with and without another ``noun``."""
     assert case.flip is not None  # noqa: S101  asked only where a token flipped

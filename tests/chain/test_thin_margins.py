@@ -140,6 +140,7 @@ def test_margins_that_moved_more_than_any(tmp_path: Path, opened: Opener) -> Non
     """0.004 here and 0.0155 there: more than the 0.01 by which margins of these plans ever moved."""
     chain = opened(rewritten(tmp_path, changed("a-1", 85, margin=0.0155))).chain("b-1")
     assert flip_of(chain) == (Grade.CIRCUMSTANTIAL, False)
+    assert chain.missing[0].what == "what moved the margin by 0.0195, more than these plans were seen to"
 
 
 def test_a_gateways_record_takes_nothing_away(tmp_path: Path, opened: Opener) -> None:
@@ -180,3 +181,13 @@ def test_another_engines_fallback(tmp_path: Path, opened: Opener) -> None:
 
     chain = opened(rewritten(tmp_path, change)).chain("b-1")
     assert chain.root_cause is None or chain.root_cause.kind != "workspace_fallback"
+
+
+@pytest.mark.parametrize(("margin", "holds"), [(0.009, True), (0.011, False)])
+def test_the_references_margin_was_not_recorded(tmp_path: Path, opened: Opener, margin: float, holds: bool) -> None:
+    """It moved by the request's own at least: 0.01 is the most that these plans move."""
+
+    def change(r: Record) -> Record:
+        return changed("a-1", 85, margin=None)(changed("b-1", 85, margin=margin)(r))
+
+    assert flip_of(opened(rewritten(tmp_path, change)).chain("b-1"))[1] is holds

@@ -19,6 +19,7 @@ from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
+from postmortem.chain.other_plan import left_tactic
 from postmortem.chain.tests_of import mechanism, order, specificity
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect.iteration not in numbers:
         return Unseen("how large the batch was at the flip", "iteration, batch_size and algo_id in s records")
     calm = effect.facts.get("reference_tactic")
-    own = pl.col("replica") == case.replica  # one that moved ran its other steps in another engine's iterations
-    left = case.steps.filter(own & (pl.col("algo_id") != pl.col("algo_id_reference")))
+    left = left_tactic(case)
     planned = left.filter(pl.col("expected_algo_id") == pl.col("algo_id_reference"))
     if planned.height and planned.height >= HALF * left.height:
         return RuledOut(

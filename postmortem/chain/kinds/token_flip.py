@@ -81,11 +81,16 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
         said = "no step with the same tokens ran another plan: the noise between plans is unknown"
         decides = Missing("how far margins move between the two plans", "replays of the same text under both plans")
         return Test("size", None, said, mine, "logits"), (decides,)
-    noise = f"between the two plans margins moved by up to {number(widest)} in {known} steps"
-    if theirs is None:  # as much again on the other side
-        return Test("size", mine <= 2 * widest, f"margin {number(mine)}; {noise}", mine, "logits"), ()
-    said = f"margin {number(mine)}, the reference's {number(theirs)}: it moved by both; {noise}"
-    return Test("size", mine + theirs <= widest, said, mine + theirs, "logits"), ()
+    moved = mine + (theirs or 0.0)  # at least: where the reference's is not recorded, its part is not told
+    both = "" if theirs is None else f", the reference's {number(theirs)}: it moved by both"
+    said = (
+        f"margin {number(mine)}{both}; between the two plans margins moved by up to {number(widest)} in {known} steps"
+    )
+    decides = Missing(
+        f"what moved the margin by {number(moved)}, more than these plans were seen to",
+        "more replays of the same text under both plans",
+    )
+    return Test("size", moved <= widest, said, moved, "logits"), () if moved <= widest else (decides,)
 
 
 def _noise(case: Case) -> tuple[float | None, int]:

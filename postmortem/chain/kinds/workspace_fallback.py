@@ -10,6 +10,7 @@ from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
+from postmortem.chain.other_plan import left_tactic
 from postmortem.chain.rank_signal import Signal, look
 from postmortem.chain.tests_of import mechanism, order
 
@@ -39,15 +40,13 @@ def detect(case: Case, effect: Link | None) -> Outcome:
 
 def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     """Whether the request's steps with another tactic fell back to it from the reference's, for want of workspace."""
-    own = pl.col("replica") == case.replica  # one that moved ran its other steps in another engine's iterations
-    left = case.steps.filter(own & (pl.col("algo_id") != pl.col("algo_id_reference")))
+    left = left_tactic(case)
     steps = left.select("iteration", usual="algo_id_reference")
     if steps.is_empty():  # its prompt's iterations alone ran another tactic
         steps = pl.DataFrame({"iteration": [effect.iteration], "usual": [effect.facts["reference_tactic"]]})
     steps = steps.drop_nulls()
     if steps.is_empty():
         return Unseen("which tactic was planned at the flip", "iteration in s records")
-    where = f"at iteration {steps['iteration'][0]}" if steps.height == 1 else f"in the {steps.height} iterations"
     rows = case.frame("rank_state", replica=case.replica).join(steps, on="iteration")
     told = pl.col("expected_algo_id").is_not_null() & pl.col("algo_id").is_not_null()
     planned = rows.filter(told).sort("iteration", "rank")
@@ -59,7 +58,8 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         return Unseen("which tactic was planned at the flip", "expected_algo_id and fallback_reason in s records")
     fell = planned.filter(pl.col("fallback_reason") == "workspace")
     if fell.is_empty():
-        return RuledOut(f"{where} that ran another tactic no rank reports a fallback for want of workspace")
+        where = f"iteration {steps['iteration'][0]}" if steps.height == 1 else f"any of the {steps.height} iterations"
+        return RuledOut(f"no rank reports a fallback for want of workspace in {where} with another tactic")
     back = fell.filter(pl.col("expected_algo_id") == pl.col("usual"))
     if back.is_empty():
         plan, usual = fell["expected_algo_id"][-1], fell["usual"][-1]
@@ -75,7 +75,7 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
         order(since["iteration"], effect.iteration),
         Test("size", last["algo_id"] != last["expected_algo_id"],
              f"{last['algo_id']} ran, {last['expected_algo_id']} was planned"),
-        mechanism(True, f"the same iteration; {fallen} of {of} records of it report it"),
+        mechanism(True, f"the same iteration; {fallen} of its {of} records report it"),
         Test("counterfactual", share >= HALF, said, share, "share", share, share),
     )  # fmt: skip
     mib = last["workspace_free_mb"]

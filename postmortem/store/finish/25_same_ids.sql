@@ -15,8 +15,9 @@ SELECT DISTINCT s.req_id, s.replica
 FROM s_records AS s
 SEMI JOIN (SELECT req_id FROM twice GROUP BY req_id HAVING count(*) > 1 OR max(tokens) > 1) AS t USING (req_id)
 WHERE s.replica IS NOT NULL;
--- A request has one x record. Of several the one of a replica that served it comes first, then the first admitted; each
--- field is that of the first which has it. One of no such replica (a gateway's) is every one's of its id.
+-- A request has one x record. Of several those of a replica that served it come first, then those that tell the effective
+-- text, then the first admitted; each field is that of the first which has it. One of no such replica (a gateway's) is
+-- every one's of its id.
 CREATE TEMP TABLE crowded AS
 SELECT req_id FROM x_records GROUP BY req_id HAVING count(*) > 1 UNION SELECT req_id FROM same_ids;
 CREATE TEMP TABLE merged AS
