@@ -228,6 +228,39 @@ def test_a_range_that_was_never_popped_is_flagged(export):
     assert "never_popped" in notes(loaded)
 
 
+START = 1_800_000_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("normalize", "shift", "moved"),
+    [("false", "0", 0), ("true", "0", START), ("false", "-700", -700), ("true", "700", START + 700)],
+)
+def test_what_an_exporter_added_to_times_is_taken_off(export, normalize, shift, moved):
+    """``nsys export --ts-normalize=true`` and ``--ts-shift``: a time 40 ns after the start is that, and no range is open."""
+    meta = {"EXPORT_PARAM_TIME_NORMALIZE": normalize, "EXPORT_PARAM_TIME_SHIFT": shift}
+    loaded = export(
+        META_DATA_EXPORT=[{"name": k, "value": v} for k, v in meta.items()],
+        TARGET_INFO_SESSION_START_TIME=[{"utcEpochNs": START}],
+        ANALYSIS_DETAILS=[{"globalVid": 0, "duration": 100}],
+        NVTX_EVENTS=[nvtx(40 + moved, 99 + moved, "closed"), nvtx(40 + moved, 100 + moved, "open")],
+    )
+    told = facts(loaded)
+    assert told.origin_ns + told.first_ns == START + 40
+    assert dict(loaded.rows("SELECT text, never_popped FROM nvtx_events")) == {"closed": False, "open": True}
+    assert ("times_in_utc" in notes(loaded)) == (normalize == "true")
+    assert ("times_shifted" in notes(loaded)) == (shift != "0")
+
+
+@pytest.mark.parametrize("left", ["TABLES", "TIMES"])
+def test_what_was_not_exported_may_have_been_recorded(export, left):
+    """``nsys export --tables`` or ``--times``: that nothing else was recorded cannot be said."""
+    loaded = export(META_DATA_EXPORT=[{"name": f"EXPORT_PARAM_{left}_TO_EXPORT", "value": "NVTX.*"}])
+    said = {i.code: i.message for i in loaded.items if isinstance(i, Note)}
+    assert f"exported with --{left.lower()}=NVTX.*:" in said["partial_export"]
+    assert said["no_kernels"].startswith("no kernel was exported (")
+    assert said["no_nvtx"].startswith("no NVTX range was exported (")
+
+
 @pytest.mark.parametrize(("text", "kind", "keys"), [
     ("iteration n=1234 batch=32", "iteration", {"n": 1234, "batch": 32}),
     ("schedule n=1 batch=12 reason=slo", "schedule", {"n": 1, "batch": 12, "reason": "slo"}),

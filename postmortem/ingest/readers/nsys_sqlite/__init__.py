@@ -1,7 +1,8 @@
 """Nsight Systems exports in SQLite, from about 2020 (no version) to 2026 (schema 3.25).
 
 Tables and columns are probed, never assumed: a table exists only if it has rows, and names
-and columns change with the exporter's version. Times stay as recorded, ns since session start.
+and columns change with the exporter's version. Times stay as exported, ns since session start; what an
+exporter was told to add to them is taken off in the source's origin.
 """
 
 from __future__ import annotations

@@ -32,17 +32,34 @@ def of_file(db: Database) -> Iterator[Note]:
 
 def of_session(session: Session) -> Iterator[Note]:
     """Notes on the session's clock, version and origin."""
-    if session.start_utc_ns is None:
+    if session.origin_ns is None:
         yield Note("notice", "no_wall_clock", "no session start in UTC: its times cannot be set against other sources")
     if session.schema is None:
         yield Note("info", "no_schema_version", "no schema version (about 2020): tables and columns were probed")
     elif session.schema.split(".")[0] not in KNOWN_MAJORS:
         yield Note("notice", "unknown_schema", f"schema {session.schema} is newer than any known: columns were probed")
+    if session.normalized:
+        yield Note("info", "times_in_utc", "exported with --ts-normalize: its times are UTC, not since session start")
+    if session.shift_ns:
+        yield Note(
+            "notice",
+            "times_shifted",
+            f"exported with --ts-shift={session.shift_ns}: taken off again; if it is to mend the clock, write it into "
+            "bundle.toml as clock_offset_ns",
+        )
+    if session.only_tables or session.only_times:
+        parts = {"--tables": session.only_tables, "--times": session.only_times}
+        what = " ".join(f"{option}={value}" for option, value in parts.items() if value)
+        yield Note(
+            "data_loss",
+            "partial_export",
+            f"exported with {what}: what that leaves out may have been recorded (export it again without)",
+        )
     if session.derived_from:
         yield Note("info", "derived", "cut from another export by a tool: what lies outside the cut is missing")
 
 
-def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Iterator[Note]:
+def of_events(db: Database, session: Session, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Iterator[Note]:
     """Notes on what was and was not recorded."""
     graphs = ledger.rows[GRAPHS]
     if (graphs or seen.graph_launch_calls) and not seen.kernels_of_graphs:
@@ -54,8 +71,7 @@ def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Itera
             "(record with --cuda-graph-trace=node)",
         )
     if not ledger.rows[KERNELS] and KERNELS not in ledger.damaged:
-        why = f"the table {KERNELS} is there and empty" if KERNELS in db.tables else f"no table {KERNELS}"
-        yield Note("notice", "no_kernels", f"no kernel was recorded ({why})")
+        yield Note("notice", "no_kernels", f"no kernel was {_done(session)} ({_there(db, KERNELS)})")
     if nvtx.domains and not nvtx.events and not nvtx.categories:
         yield Note(
             "data_loss",
@@ -63,8 +79,7 @@ def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Itera
             f"{nvtx.domains} NVTX domains but no range: the program's nvtx package is newer than its nsys",
         )
     elif not nvtx.events and NVTX not in ledger.damaged:
-        why = f"the table {NVTX} is there and empty" if NVTX in db.tables else f"no table {NVTX}"
-        yield Note("info", "no_nvtx", f"no NVTX range was recorded ({why})")
+        yield Note("info", "no_nvtx", f"no NVTX range was {_done(session)} ({_there(db, NVTX)})")
     if nvtx.never_popped:
         what = f"{nvtx.never_popped} NVTX ranges were open at the end: their ends are not their own"
         yield Note("notice", "never_popped", what)
@@ -80,6 +95,15 @@ def of_events(db: Database, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Itera
     if nvtx.unparsed:
         what = f"{nvtx.unparsed} texts of the domain postmortem tell nothing: {nvtx.unparsed_example[:80]!r}"
         yield Note("notice", "nvtx_unparsed", what)
+
+
+def _done(session: Session) -> str:
+    """A part of a recording cannot tell what was not recorded."""
+    return "exported" if session.only_tables or session.only_times else "recorded"
+
+
+def _there(db: Database, table: str) -> str:
+    return f"the table {table} is there and empty" if table in db.tables else f"no table {table}"
 
 
 def of_ledger(ledger: Ledger) -> Iterator[Note]:

@@ -123,7 +123,7 @@ def read(
     db: Database, strings: Strings, known: Names, others: Patterns, session_end: int | None,
     keep_environment: bool, ledger: Ledger, seen: Seen, nvtx: NvtxSeen,
 ) -> Iterator[Batch]:  # fmt: skip
-    """Batches of ``nvtx_events``. session_end: ns since session start, None where unknown."""
+    """Batches of ``nvtx_events``. session_end: in the export's times, None where unknown."""
     for batch in rows(db, TABLE, _COLUMNS, ledger):
         kinds = pc.value_counts(batch.column("eventType")).to_pylist()
         for row in kinds:

@@ -68,7 +68,7 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
         for batch in events.read(db, table, strings, ledger, seen):
             yield batch
             yield from ledger.take()
-    for batch in nvtx.read(db, strings, known, others, about.duration_ns, keep, ledger, seen, nvtx_seen):
+    for batch in nvtx.read(db, strings, known, others, about.end_ns, keep, ledger, seen, nvtx_seen):
         yield batch
         yield from ledger.take()
     for batch in metrics.read(db, ledger, seen):
@@ -76,7 +76,7 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
         yield from ledger.take()
     yield from ledger.take()
     yield _tables(db, ledger)
-    yield from notes.of_events(db, ledger, seen, nvtx_seen)
+    yield from notes.of_events(db, about, ledger, seen, nvtx_seen)
     yield from notes.of_ledger(ledger)
     yield from _facts(about, seen)
 
@@ -106,8 +106,8 @@ def _facts(about: session.Session, seen: events.Seen) -> Iterator[Item]:
     yield Facts(
         first_ns=seen.first_ns,
         last_ns=seen.last_ns,
-        origin_ns=about.start_utc_ns,
-        clock="session start",
+        origin_ns=about.origin_ns,
+        clock="UTC, as exported" if about.normalized else "session start",
         rank=rank,
         rank_from=None if rank is None else "environment",
         version=about.exporter,

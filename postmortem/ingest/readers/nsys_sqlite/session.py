@@ -31,8 +31,24 @@ class Session:
     system_clock_ns: int | None = None
     graph_trace: str | None = None
     derived_from: str | None = None
+    normalized: bool = False
+    shift_ns: int = 0
+    only_tables: str | None = None
+    only_times: str | None = None
     machine: dict[str, str] = field(default_factory=dict)
     environment: list[tuple[str | None, str, str]] = field(default_factory=list)
+
+    @property
+    def origin_ns(self) -> int | None:
+        """UTC epoch ns of the export's time 0: ``--ts-normalize`` makes all times UTC, ``--ts-shift`` adds to them."""
+        start = 0 if self.normalized else self.start_utc_ns
+        return None if start is None else start - self.shift_ns
+
+    @property
+    def end_ns(self) -> int | None:
+        """The session's end in the export's times, None where it is unknown."""
+        start = self.start_utc_ns if self.normalized else 0
+        return None if start is None or self.duration_ns is None else start + self.shift_ns + self.duration_ns
 
     def ranks(self) -> tuple[str, set[int]] | None:
         """(variable, its values over all processes) of the first variable that tells a rank."""
@@ -59,6 +75,11 @@ def read_session(db: Database, ledger: Ledger) -> Session:
         session.schema = meta.get("EXPORT_SCHEMA_VERSION") or session.schema
         session.exported_at = meta.get("EXPORT_TIME_UTC") or session.exported_at
         session.derived_from = meta.get("DERIVED_FROM") or session.derived_from
+        session.normalized |= meta.get("EXPORT_PARAM_TIME_NORMALIZE") == "true"
+        shift = meta.get("EXPORT_PARAM_TIME_SHIFT") or ""
+        session.shift_ns = int(shift) if re.fullmatch("-?[0-9]{1,18}", shift) else session.shift_ns
+        session.only_tables = meta.get("EXPORT_PARAM_TABLES_TO_EXPORT") or session.only_tables
+        session.only_times = meta.get("EXPORT_PARAM_TIMES_TO_EXPORT") or session.only_times
     for r in records(db, "TARGET_INFO_SESSION_START_TIME", ledger, utcEpochNs="int", systemClockNs="int"):
         session.start_utc_ns = r["utcEpochNs"] if _plausible(r["utcEpochNs"]) else None
         session.system_clock_ns = r["systemClockNs"]
