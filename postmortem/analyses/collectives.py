@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +67,13 @@ def _number(calls: pl.DataFrame) -> pl.DataFrame:
     for track, (comm, _) in zip(tracks, numbers, strict=True):
         if comm[0] not in leaders or track.height > leaders[comm[0]].height:
             leaders[int(comm[0])] = track
-    told = {c: t["comm"][0] or _stream(t) for c, t in leaders.items()}
+    # Two that are called alike (of two sessions, or of two servers that nothing tells apart) stay two.
+    names = Counter[str]()
+    told = {}
+    for c, t in leaders.items():
+        name = t["comm"][0] or _stream(t)
+        names[name] += 1
+        told[c] = name if names[name] == 1 else f"{name} ({names[name]})"
     for i, (comm, number) in enumerate(numbers):
         seq = pl.Series("seq", number, dtype=pl.Int64)
         named = tracks[i].with_columns(comm=pl.lit(told[int(comm[0])]).cast(NAME), seq=pl.when(seq >= 0).then(seq))

@@ -236,7 +236,7 @@ START = 1_800_000_000_000_000_000
     [("false", "0", 0), ("true", "0", START), ("false", "-700", -700), ("true", "700", START + 700)],
 )
 def test_what_an_exporter_added_to_times_is_taken_off(export, normalize, shift, moved):
-    """``nsys export --ts-normalize=true`` and ``--ts-shift``: a time 40 ns after the start is that, and no range is open."""
+    """``--ts-normalize=true`` and ``--ts-shift``: 40 ns after the start is that, and what was popped is not open."""
     meta = {"EXPORT_PARAM_TIME_NORMALIZE": normalize, "EXPORT_PARAM_TIME_SHIFT": shift}
     loaded = export(
         META_DATA_EXPORT=[{"name": k, "value": v} for k, v in meta.items()],
