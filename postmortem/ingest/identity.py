@@ -16,6 +16,8 @@ def rank_of(path: str, given: SourceSettings, facts: Facts) -> tuple[int | None,
         return given.rank, "bundle.toml"
     if facts.rank is not None:
         return facts.rank, facts.rank_from or "source"
+    if facts.ranks is not None:
+        return None, None  # whatever it is called, it is not one rank's
     for part in reversed(path.split("/")):
         found = _RANK.findall(part)
         if found:

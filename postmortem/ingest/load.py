@@ -235,7 +235,10 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
                 "method": method,
             }
             writer.insert("clocks", clock)
-            unknown = [what for what, value in (("rank", rank), ("replica", replica)) if value is None]
+            if facts.ranks is not None:
+                _of_several(writer, s.source_id, facts.ranks, rank)
+            placed = rank is not None or facts.ranks is not None
+            unknown = [what for what, known in (("rank", placed), ("replica", replica is not None)) if not known]
             if s.of_a_rank and unknown:
                 _unplaced(writer, s.source_id, unknown)
     for name, why in bundle.left_out:
@@ -243,6 +246,13 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
             "notes",
             {"source_id": -1, "severity": "notice", "code": "left-out", "message": f"{name}: left out, it is {why}"},
         )
+
+
+def _of_several(writer: Writer, source_id: int, ranks: int, rank: int | None) -> None:
+    """Say of an export of several ranks what of it is told apart."""
+    laps = "its iterations are no rank's" if rank is None else f"its iterations are all rank {rank}'s, says bundle.toml"
+    message = f"holds the work of {ranks} ranks: its collectives are told apart, {laps}; one export a rank tells both"
+    writer.insert("notes", {"source_id": source_id, "severity": "notice", "code": "ranks_together", "message": message})
 
 
 def _unplaced(writer: Writer, source_id: int, unknown: list[str]) -> None:

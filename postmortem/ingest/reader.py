@@ -70,6 +70,7 @@ class Facts:
     lines: physical lines (text sources). first_ns, last_ns: in the source's own time.
     origin_ns: UTC epoch ns of the source's time 0 (0 where its times are UTC already),
     clock: how that is known. rank, replica: with ``rank_from`` saying where it was read.
+    ranks: how many ranks' work it surely holds, where more than one's.
     """
 
     lines: int | None = None
@@ -80,6 +81,7 @@ class Facts:
     clock: str | None = None
     rank: int | None = None
     rank_from: str | None = None
+    ranks: int | None = None
     replica: str | None = None
     version: str | None = None
 

@@ -163,6 +163,7 @@ class Seen:
     first_ns: int | None = None
     last_ns: int | None = None
     gpu_processes: set[int] = field(default_factory=set)
+    collective_devices: set[tuple[int, int]] = field(default_factory=set)  # (process, device) with NCCL's kernels
     kernels_of_graphs: bool = False
     graph_launch_calls: int = 0
 
@@ -221,14 +222,20 @@ def _look(store: str, columns: dict[str, pa.Array], seen: Seen) -> None:
     if store in {"kernels", "graph_launches"}:
         processes = pc.unique(columns["global_pid"]).to_pylist() if "global_pid" in columns else []
         seen.gpu_processes |= {p for p in processes if p is not None}
+    if store == "kernels" and {"global_pid", "device_id", "demangled_name"} <= columns.keys():
+        where = pa.table([columns["global_pid"], columns["device_id"]], ["pid", "device"])
+        met = where.filter(_matching(columns["demangled_name"], "^nccl")).drop_null().group_by(["pid", "device"])
+        seen.collective_devices |= {(r["pid"], r["device"]) for r in met.aggregate([]).to_pylist()}
     if store == "kernels" and "graph_node_id" in columns:
         nodes = columns["graph_node_id"]
         seen.kernels_of_graphs |= nodes.null_count < len(nodes)
     if store == "cuda_api" and "name" in columns:
-        names = columns["name"]
-        plain = names.dictionary if pa.types.is_dictionary(names.type) else names
-        hits = pc.fill_null(pc.match_substring_regex(plain, "^cu(?:da)?GraphLaunch"), fill_value=False)
-        if pa.types.is_dictionary(names.type):
-            wanted = np.flatnonzero(hits.to_numpy(zero_copy_only=False)).astype(np.int32)
-            hits = pc.is_in(names.indices, pa.array(wanted))
-        seen.graph_launch_calls += int(pc.sum(hits).as_py() or 0)
+        seen.graph_launch_calls += int(pc.sum(_matching(columns["name"], "^cu(?:da)?GraphLaunch")).as_py() or 0)
+
+
+def _matching(names: pa.Array, pattern: str) -> pa.Array:
+    """Which names match: each distinct one is looked at once."""
+    encoded = names if pa.types.is_dictionary(names.type) else names.dictionary_encode()
+    hits = pc.fill_null(pc.match_substring_regex(encoded.dictionary, pattern), fill_value=False)
+    wanted = np.flatnonzero(hits.to_numpy(zero_copy_only=False)).astype(np.int32)
+    return pc.is_in(encoded.indices, pa.array(wanted))

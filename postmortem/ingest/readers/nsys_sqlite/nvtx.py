@@ -48,6 +48,7 @@ class NvtxSeen:
     domains: int = 0
     categories: int = 0
     events: int = 0
+    iteration_processes: set[int] = field(default_factory=set)
     never_popped: int = 0
     unknown_types: set[int] = field(default_factory=set)
     unparsed: int = 0
@@ -134,7 +135,10 @@ def read(
         batch = checked_times(TABLE, batch, "start", "end", ledger)
         if batch.num_rows:
             nvtx.events += batch.num_rows
-            yield Batch("nvtx_events", _events(batch, strings, known, others, session_end, keep_environment, nvtx))
+            events = _events(batch, strings, known, others, session_end, keep_environment, nvtx)
+            of = events.column("global_tid").filter(pc.equal(events.column("kind"), "iteration"))
+            nvtx.iteration_processes |= {t & ~TID_BITS for t in pc.unique(of).to_pylist() if t is not None}
+            yield Batch("nvtx_events", events)
             seen.span(batch.column("start"))
             seen.span(pc.coalesce(batch.column("end"), batch.column("start")))
 

@@ -78,7 +78,7 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
     yield _tables(db, ledger)
     yield from notes.of_events(db, about, ledger, seen, nvtx_seen)
     yield from notes.of_ledger(ledger)
-    yield from _facts(about, seen)
+    yield from _facts(about, seen, nvtx_seen)
 
 
 def _tables(db: Database, ledger: Ledger) -> Batch:
@@ -93,16 +93,18 @@ def _tables(db: Database, ledger: Ledger) -> Batch:
     }))  # fmt: skip
 
 
-def _facts(about: session.Session, seen: events.Seen) -> Iterator[Item]:
+def _facts(about: session.Session, seen: events.Seen, nvtx_seen: nvtx.NvtxSeen) -> Iterator[Item]:
     rank = None
-    if found := about.ranks():
-        variable, ranks = found
+    # A rank has one device in NCCL's communicators, and one process whose iterations launch work.
+    ranks = max(len(seen.collective_devices), len(seen.gpu_processes & nvtx_seen.iteration_processes))
+    if ranks <= 1 and (found := about.ranks()):
+        variable, values = found
         processes = len(seen.gpu_processes)
-        if len(ranks) == 1 and processes <= 1:
-            rank = next(iter(ranks))
+        if len(values) == 1 and processes <= 1:
+            rank = next(iter(values))
         else:
-            why = f"{variable} has {len(ranks)} values" if len(ranks) > 1 else f"{processes} processes used GPUs"
-            yield Note("notice", "several_ranks", f"no single rank: {why}")
+            why = f"{variable} has {len(values)} values" if len(values) > 1 else f"{processes} processes used GPUs"
+            yield Note("notice", "several_ranks", f"its environment tells no single rank: {why}")
     yield Facts(
         first_ns=seen.first_ns,
         last_ns=seen.last_ns,
@@ -110,5 +112,6 @@ def _facts(about: session.Session, seen: events.Seen) -> Iterator[Item]:
         clock="UTC, as exported" if about.normalized else "session start",
         rank=rank,
         rank_from=None if rank is None else "environment",
+        ranks=ranks if ranks > 1 else None,
         version=about.exporter,
     )
