@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from postmortem.ingest.load import ingest
+from postmortem.store import store as stores
+from tests.ingest.nsys.exports import build, call, kernel, nvtx, ordinary
 from tests.ingest.stores import rows
 
 
@@ -95,3 +98,55 @@ def test_an_engine_that_runs_on(tmp_path: Path, late_ns: int) -> None:
     (tmp_path / "bundle" / "records.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
     assert rows(store, "FROM notes SELECT code") == []
+
+
+def test_a_capture_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    """A copy in another folder and a packed one: said of each, and none of their events is told again."""
+    bundle = tmp_path / "bundle"
+    (bundle / "backup").mkdir(parents=True)
+    one = ordinary(bundle / "rank3.sqlite").read_bytes()
+    (bundle / "backup" / "rank3.sqlite").write_bytes(one)
+    (bundle / "rank3.sqlite.gz").write_bytes(gzip.compress(one))
+    ingest(bundle, store := tmp_path / "store.duckdb")
+    for table, count in (("kernels", 200), ("cuda_api", 200), ("nvtx_events", 200), ("gpu_metrics", 300)):
+        assert rows(store, f"FROM {table} SELECT count(*)") == [(count,)]
+    said = "FROM notes JOIN sources USING (source_id) SELECT path, message WHERE code = 'same-capture' ORDER BY path"
+    message = "the same capture as backup/rank3.sqlite: its events count once"
+    assert rows(store, said) == [("rank3.sqlite", message), ("rank3.sqlite.gz", message)]
+    assert rows(store, "FROM notes SELECT * WHERE code = 'iterations-begun-again'") == []
+
+
+@pytest.mark.parametrize(("start", "first"), [(3_600_000_000_000, 0), (0, 4)], ids=["another start", "another part"])
+def test_two_captures_of_a_rank_stay_two(tmp_path: Path, start: int, first: int) -> None:
+    """Of another session, whose iterations begin again (said), or another part of one session, which go on."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    domain = nvtx(0, None, "postmortem", 75, domainId=1)
+    for name, begins, lap in (("rank0_1", 0, 0), ("rank0_2", start, first)):
+        at = 1000 * lap
+        build(
+            bundle / f"{name}.sqlite", StringIds=[{"id": 1, "value": "gemm"}, {"id": 2, "value": "cudaLaunchKernel"}],
+            TARGET_INFO_SESSION_START_TIME=[{"utcEpochNs": 1_800_000_000_000_000_000 + begins}],
+            CUPTI_ACTIVITY_KIND_KERNEL=[kernel(at + 1000 * i, at + 1000 * i + 500) for i in range(4)],
+            CUPTI_ACTIVITY_KIND_RUNTIME=[call(at, at + 9, 1)],
+            NVTX_EVENTS=[domain, *(nvtx(at + 1000 * i, at + 1000 * i + 900, f"iteration n={lap + i}", domainId=1)
+                                   for i in range(4))],
+        )  # fmt: skip
+    ingest(bundle, store := tmp_path / "store.duckdb")
+    assert rows(store, "FROM kernels SELECT count(*)") == [(8,)]
+    assert rows(store, "FROM notes SELECT * WHERE code = 'same-capture'") == []
+    message = (
+        "rank 0: iterations 0 to 3 are in rank0_1.sqlite and in rank0_2.sqlite: its counter began again, or two "
+        "engines bear its name; they are told as one: give each its own"
+    )
+    again = rows(store, "FROM notes SELECT severity, message WHERE code = 'iterations-begun-again'")
+    assert again == ([] if first else [("data_loss", message)])
+
+
+def test_a_large_table_without_kinds_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranges of which none tells anything: the table lacks the columns that would hold it."""
+    monkeypatch.setattr(stores, "LARGE_ROWS", 3)
+    (tmp_path / "bundle").mkdir()
+    build(tmp_path / "bundle" / "rank0.sqlite", NVTX_EVENTS=[nvtx(i, i + 1, "layer") for i in range(9)])
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    assert rows(store, "FROM nvtx_events SELECT count(*), count(kind)") == [(9, 0)]
