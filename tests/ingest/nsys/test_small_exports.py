@@ -450,6 +450,18 @@ def test_cuda_ordinals_are_mapped_to_gpus(export):
     assert found == [(None, 3, 0), (None, 5, 7)]
 
 
+@pytest.mark.parametrize(("visible", "known"), [("0,1", True), ("0", True), ("1", False), ("1,0", False),
+                                               ("GPU-1b2c", False), ("<redacted>", False)])  # fmt: skip
+def test_renumbered_devices_are_not_guessed(export, visible, known):
+    """A rank that sees GPU 1 alone calls it 0: the machine's numbers do not tell its GPU, its own table would."""
+    gpus = [{"vmId": 0, "id": i, "name": "g", "cuDevice": i} for i in range(2)]
+    setting = {"name": "PROCESS_0:ENVIRONMENT_VARIABLE", "value": f"CUDA_VISIBLE_DEVICES={visible}"}
+    sample = {"timestamp": 5, "typeId": 257, "metricId": 1, "value": 1}
+    loaded = export(TARGET_INFO_GPU=gpus, META_DATA_CAPTURE=[setting], GPU_METRICS=[sample])
+    assert loaded.rows("SELECT device_id, gpu_id FROM gpu_devices ORDER BY 1") == ([(0, 0), (1, 1)] if known else [])
+    assert ("gpu_unknown" in notes(loaded)) == (not known)
+
+
 def test_cuda_ordinals_by_process_come_first(export):
     """A process's own table wins over the machine's."""
     loaded = export(

@@ -14,7 +14,7 @@ from postmortem.ingest.readers.nsys_sqlite.session import Session
 
 KNOWN_MAJORS = {"2", "3"}  # schema majors seen in real exports, 2022 to 2026
 KERNELS, GRAPHS, NVTX = "CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_GRAPH_TRACE", "NVTX_EVENTS"
-GENERIC = "GENERIC_EVENTS"
+METRICS, GENERIC = "GPU_METRICS", "GENERIC_EVENTS"
 
 _LOST = re.compile(
     r"overflow|\blost\b|\bdropped\b|\bdiscarded\b|\bmissing\b|not collected|\bnot all\b.*\bcollected\b", re.I
@@ -86,6 +86,18 @@ def of_events(db: Database, session: Session, ledger: Ledger, seen: Seen, nvtx: 
     if nvtx.unknown_types:
         types = ", ".join(map(str, sorted(nvtx.unknown_types)[:10]))
         yield Note("notice", "nvtx_types_left_out", f"NVTX events of unknown types were left out: {types}")
+    if (
+        (ledger.rows[METRICS] or ledger.rows[GENERIC])
+        and ledger.rows["TARGET_INFO_GPU"] > 1
+        and session.renumbers_devices
+        and not ledger.rows["TARGET_INFO_CUDA_DEVICE"]
+    ):
+        yield Note(
+            "notice",
+            "gpu_unknown",
+            "CUDA_VISIBLE_DEVICES renumbered the GPUs: which of several sampled ones ran the kernels is not told "
+            "(nsys 2025.1 and later tell it)",
+        )
     if ledger.rows[GENERIC] and not db.has(GENERIC, "timestamp"):
         yield Note(
             "notice",

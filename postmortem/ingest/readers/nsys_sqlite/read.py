@@ -60,7 +60,7 @@ def _read(source: Source, db: Database, others: nvtx.Patterns) -> Iterator[Item]
     yield from notes.of_file(db)
     yield from notes.of_session(about)
     yield from session.session_batches(about, keep_environment=keep)
-    for batch in session.machine_batches(db, strings, known.threads, ledger, keep):
+    for batch in session.machine_batches(db, about, strings, known.threads, ledger, keep):
         yield batch
         if batch.table == "diagnostics":
             yield from notes.of_diagnostics(batch)

@@ -50,6 +50,12 @@ class Session:
         start = self.start_utc_ns if self.normalized else 0
         return None if start is None or self.duration_ns is None else start + self.shift_ns + self.duration_ns
 
+    @property
+    def renumbers_devices(self) -> bool:
+        """Whether CUDA_VISIBLE_DEVICES may make a process's ordinals other than the machine's; redacted, it may."""
+        orders = [v.split(",") for _, name, v in self.environment if name == "CUDA_VISIBLE_DEVICES"]
+        return any(order != [str(i) for i in range(len(order))] for order in orders)
+
     def ranks(self) -> tuple[str, set[int]] | None:
         """(variable, its values over all processes) of the first variable that tells a rank."""
         for variable in RANK_VARIABLES:
@@ -142,10 +148,10 @@ def session_batches(session: Session, *, keep_environment: bool) -> Iterator[Bat
 
 
 def machine_batches(
-    db: Database, strings: Strings, thread_names: dict[int, str], ledger: Ledger, keep_environment: bool
+    db: Database, about: Session, strings: Strings, thread_names: dict[int, str], ledger: Ledger, keep_environment: bool
 ) -> Iterator[Batch]:
     """GPUs, network cards, streams, processes, threads, the profiler's own messages."""
-    yield from _gpus(db, ledger)
+    yield from _gpus(db, about, ledger)
     yield _table(
         db, ledger, "TARGET_INFO_NIC_INFO", "nics",
         nic_id="nicId!", name="name:text", guid="GUID", state="stateName:text", device_id="deviceId",
@@ -177,8 +183,8 @@ def _diagnostics(db: Database, ledger: Ledger, keep_environment: bool) -> Iterat
     yield Batch("diagnostics", found.set_column(5, "text", texts))
 
 
-def _gpus(db: Database, ledger: Ledger) -> Iterator[Batch]:
-    """GPUs, and which of them a process's CUDA ordinal is: the newest way that the export has."""
+def _gpus(db: Database, about: Session, ledger: Ledger) -> Iterator[Batch]:
+    """GPUs, and which of them a process's CUDA ordinal is: the newest way that the export has, if it has one."""
     old = db.has("TARGET_INFO_GPU", "deviceId") and not db.has("TARGET_INFO_GPU", "id")
     number = "deviceId" if old else "id"
     gpus = _table(
@@ -194,7 +200,7 @@ def _gpus(db: Database, ledger: Ledger) -> Iterator[Batch]:
         for r in records(db, "TARGET_INFO_CUDA_DEVICE", ledger, pid="int", cudaId="int", gpuId="int")
         if r["cudaId"] is not None and r["gpuId"] is not None
     ]
-    if not devices:
+    if not devices and not about.renumbers_devices:
         pairs = zip(gpus.rows.column("cuda_device").to_pylist(), gpus.rows.column("gpu_id").to_pylist(), strict=True)
         devices = [(None, cuda, gpu, "TARGET_INFO_GPU") for cuda, gpu in pairs if cuda is not None]
     types = {"pid": pa.int64(), "device_id": pa.int64(), "gpu_id": pa.int64(), "known_from": pa.string()}
