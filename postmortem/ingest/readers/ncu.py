@@ -1,7 +1,7 @@
 """Nsight Compute CSV: ``--page raw`` (a launch a row) and the long form (a metric a row).
 
-Both stand among ``==PROF==`` lines and the program's own output. Numbers carry thousands
-separators; the wide form has its units in a second line.
+Both stand among ``==PROF==`` lines and the program's own output. Numbers carry the locale's
+separators of thousands and decimals; the wide form has its units in a second line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ BATCH_ROWS = 100_000  # metrics kept in memory before they are handed on
 LINE_BYTES = 1 << 20  # a longer line is no row: the widest real ones have some 4,000 metrics of 30 characters
 SHOWN = 200
 
-_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_POINT, _COMMA = (
+    re.compile(rf"-?(?:[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+|\d+)(?:{decimals}\d+)?(?:[eE][+-]?\d+)?")
+    for thousands, decimals in ((",", r"\."), (r"[.\s]", ","))
+)
 _ROW = re.compile(r'\s*(?:"|\d+,)')
 _METRIC = re.compile(r"[a-z0-9]+__\w")
 
@@ -48,6 +51,8 @@ class _State:
     headers: int = 0
     parsed: int = 0
     texts: int = 0
+    points: int = 0  # numbers that are ones with a decimal point only, and with a comma only: 1,234 may be either
+    commas: int = 0
 
 
 def sniff(head: Head) -> int:
@@ -75,6 +80,10 @@ def read(source: Source) -> Iterator[Item]:
     yield from _batches(state)
     for why, count in sorted(state.ignored.items()):
         yield Ignored(why, count)
+    if state.commas > state.points:
+        yield Note(
+            "info", "ncu_decimal_comma", "its numbers are read with a decimal comma, as most can be read only so"
+        )
     if state.texts:
         yield Note("info", "ncu_no_numbers", f"{state.texts} metric values are no numbers and are kept as text")
     if not state.kernels:
@@ -152,8 +161,9 @@ def _row(state: _State, row: dict[str, str]) -> str | None:
 
 def _metric(state: _State, kernel: int, name: str, unit: str, text: str) -> None:
     told = told_by(name)
-    number = float(text.replace(",", "")) if _NUMBER.fullmatch(text) else None
-    state.texts += number is None
+    by_point, by_comma = _POINT.fullmatch(text) is not None, _COMMA.fullmatch(text) is not None
+    state.points += by_point and not by_comma
+    state.commas += by_comma and not by_point
     state.metrics.append({
         "kernel_id": kernel,
         "metric": name,
@@ -161,9 +171,14 @@ def _metric(state: _State, kernel: int, name: str, unit: str, text: str) -> None
         "reason": told.reason if told else None,
         "family": told.family if told else None,
         "unit": unit or None,
-        "value": number,
         "text": text,
     })  # fmt: skip
+
+
+def _number(text: str, comma: bool) -> float | None:
+    if comma:
+        return float(re.sub(r"[.\s]", "", text).replace(",", ".")) if _COMMA.fullmatch(text) else None
+    return float(text.replace(",", "")) if _POINT.fullmatch(text) else None
 
 
 def _fields(line: str) -> list[str]:
@@ -191,6 +206,9 @@ def _batches(state: _State) -> Iterator[Batch]:
     launches = pa.schema([("kernel_id", pa.int64()), *words.items()])
     yield Batch("ncu_kernels", pa.Table.from_pylist(state.launches, schema=launches))
     texts = [(c, pa.string()) for c in ("metric", "kind", "reason", "family", "unit", "text")]
+    for row in state.metrics:
+        row["value"] = _number(row["text"], state.commas > state.points)
+        state.texts += row["value"] is None
     metrics = pa.schema([("kernel_id", pa.int64()), ("value", pa.float64()), *texts])
     yield Batch("ncu_metrics", pa.Table.from_pylist(state.metrics, schema=metrics))
     state.launches, state.metrics = [], []

@@ -80,6 +80,24 @@ def test_the_wide_form():
     assert ignored == {"other programs' lines": 1, "the profiler's own lines": 3}
 
 
+@pytest.mark.parametrize("thousands", [".", "\u202f"], ids=["de", "fr"])
+def test_numbers_with_a_decimal_comma(tmp_path, thousands):
+    """A locale with a decimal comma: what can be read in both ways is read as the others; there is one number each."""
+    text = (SAMPLES / "ncu" / "raw_wide.csv").read_text("utf-8")
+    values = {"1,234.50": "1.234,50", "81.25": "81,25", "12.35": "12,350", "2,000,000.00": "2.000.000,00"}
+    for point, comma in values.items():
+        assert f'"{point}"' in text
+        text = text.replace(f'"{point}"', f'"{comma}"'.replace(".", thousands))
+    for plain in ("3.10", "42.00", "1.00", "3.00", "0.50", "0.25"):
+        text = text.replace(f'"{plain}"', f'"{plain}"'.replace(".", ","))
+    path = tmp_path / "comma.csv"
+    path.write_text(text, "utf-8")
+    _, metrics, rejects, _, _ = read(path)
+    _, want, _, _, _ = read(SAMPLES / "ncu" / "raw_wide.csv")
+    assert [m["value"] for m in metrics] == [m["value"] for m in want]
+    assert not rejects
+
+
 def test_the_long_form():
     """A metric a row; rules are counted aside; a value that is no number is kept as text."""
     launches, metrics, rejects, ignored, _ = read(SAMPLES / "ncu" / "long.csv")
