@@ -73,7 +73,7 @@ NOTES = {
     "cudaq_vqe_8xH100_runtime_only__nsys2023.4.4": {"no_kernels", "no_nvtx"},
     "streams4_rtx4060ti__nsys2026.1.1": {"lost_events", "no_nvtx"},
     "torch_V100_nvtx22k_kern1002__reexport2023.4.4": {"never_popped"},
-    "torch_2xH100_nccl_sendrecv_before__nsys2026.2.1": {"derived"},
+    "torch_2xH100_nccl_sendrecv_before__nsys2026.2.1": {"derived", "unnamed_domains"},
     "torch_A100_nvtx_kern6__reexport2023.4.4": set(),
 }
 

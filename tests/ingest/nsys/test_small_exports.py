@@ -217,6 +217,16 @@ def test_domains_are_numbered_by_their_process(export):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_ranges_of_unnamed_domains_are_said(export, known):
+    """A slice that lost a domain's creation cannot tell that its ranges are ours, and says so; domain 0 has no name."""
+    ranges = [nvtx(1, 2, "iteration n=4", domainId=1), nvtx(1, None, "schedule n=4", 34, domainId=1), nvtx(1, 2, "x")]
+    loaded = export(NVTX_EVENTS=[nvtx(0, None, "postmortem", 75, domainId=1)] * known + ranges)
+    said = [i.message for i in loaded.items if isinstance(i, Note) and i.code == "unnamed_domains"]
+    assert [m.split(" are ")[0] for m in said] == ([] if known else ["2 NVTX ranges and marks"])
+    assert loaded.rows("SELECT count(kind) FROM nvtx_events") == [(2 if known else 0,)]
+
+
 def test_a_range_that_was_never_popped_is_flagged(export):
     """Its end is the session's end, or missing; a mark has no end and is no such range."""
     loaded = export(
@@ -415,6 +425,17 @@ def test_graph_nodes_are_kernels(export):
         CUPTI_ACTIVITY_KIND_KERNEL=[kernel(0, 5, correlationId=1, graphNodeId=4)],
     )
     assert "graphs_hide_kernels" not in notes(shown)
+
+
+def test_graphs_recorded_both_ways_hide_some(export):
+    """One process's graphs by their nodes, another's whole: what those hold is missing all the same."""
+    graph = {"start": 0, "end": 9, "graphId": 1, "graphExecId": 2, "correlationId": 1, "globalPid": global_id(11)}
+    both = export(
+        StringIds=STRINGS,
+        CUPTI_ACTIVITY_KIND_KERNEL=[kernel(0, 5, correlationId=1, graphNodeId=4)],
+        CUPTI_ACTIVITY_KIND_GRAPH_TRACE=[graph],
+    )
+    assert "graphs_hide_kernels" in notes(both)
 
 
 def test_the_profilers_own_losses_are_said(export):

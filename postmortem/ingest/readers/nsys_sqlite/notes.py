@@ -62,7 +62,7 @@ def of_session(session: Session) -> Iterator[Note]:
 def of_events(db: Database, session: Session, ledger: Ledger, seen: Seen, nvtx: NvtxSeen) -> Iterator[Note]:
     """Notes on what was and was not recorded."""
     graphs = ledger.rows[GRAPHS]
-    if (graphs or seen.graph_launch_calls) and not seen.kernels_of_graphs:
+    if graphs or (seen.graph_launch_calls and not seen.kernels_of_graphs):
         what = f"{graphs} graph launches" if graphs else f"{seen.graph_launch_calls} graph launch calls"
         yield Note(
             "data_loss",
@@ -83,6 +83,13 @@ def of_events(db: Database, session: Session, ledger: Ledger, seen: Seen, nvtx: 
     if nvtx.never_popped:
         what = f"{nvtx.never_popped} NVTX ranges were open at the end: their ends are not their own"
         yield Note("notice", "never_popped", what)
+    if nvtx.unnamed:
+        yield Note(
+            "notice",
+            "unnamed_domains",
+            f"{nvtx.unnamed} NVTX ranges and marks are of domains whose names were left out: "
+            "only bundle.toml's [nvtx] patterns tell what they say",
+        )
     if nvtx.unknown_types:
         types = ", ".join(map(str, sorted(nvtx.unknown_types)[:10]))
         yield Note("notice", "nvtx_types_left_out", f"NVTX events of unknown types were left out: {types}")

@@ -50,6 +50,7 @@ class NvtxSeen:
     events: int = 0
     iteration_processes: set[int] = field(default_factory=set)
     never_popped: int = 0
+    unnamed: int = 0  # of domains whose creation the export lacks
     unknown_types: set[int] = field(default_factory=set)
     unparsed: int = 0
     unparsed_example: str = ""
@@ -152,6 +153,8 @@ def _events(
     mark = pc.equal(col["eventType"], MARK)
     texts = _texts(batch, strings, keep_environment)
     domains, categories = _named(col, known)
+    unnamed = pc.and_(pc.is_null(domains), pc.fill_null(pc.not_equal(col["domainId"], 0), fill_value=False))
+    nvtx.unnamed += int(pc.sum(unnamed).as_py() or 0)
     end = pc.if_else(mark, pa.scalar(None, pa.int64()), col["end"])
     open_ = pc.is_null(end)
     if session_end is not None:
