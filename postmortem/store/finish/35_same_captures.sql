@@ -24,25 +24,27 @@ SELECT source_id, 'notice', 'same-capture', format('the same capture as {}: its 
 FROM same_captures
 ORDER BY source_id;
 
--- One iteration of a rank in two captures: its counter began again, or two engines bear one name. A large table has no
--- column yet in which nothing stands.
+-- One iteration of a rank in two exports: its counter began again, or two engines bear one name; or they are parts of one
+-- capture that overlap. A large table has no column yet in which nothing stands.
 INSERT INTO notes
 WITH told AS (
     SELECT CAST(NULL AS INTEGER) AS source_id, CAST(NULL AS VARCHAR) AS kind, CAST(NULL AS VARCHAR) AS keys WHERE false
     UNION ALL BY NAME
     FROM nvtx_events
 ), laps AS (
-    SELECT DISTINCT t.source_id, s.path, s.replica, s.rank, TRY_CAST(t.keys->>'$.n' AS BIGINT) AS iteration
+    SELECT DISTINCT t.source_id, s.path, s.replica, s.rank, n.start_utc_ns, TRY_CAST(t.keys->>'$.n' AS BIGINT) AS iteration
     FROM told AS t
     JOIN sources AS s USING (source_id)
+    JOIN nsys_sessions AS n USING (source_id)
     WHERE t.kind = 'iteration' AND s.rank IS NOT NULL
 )
 SELECT -1, 'data_loss', 'iterations-begun-again',
-       format('{}rank {}: iterations {} to {} are in {} and in {}: its counter began again, or two engines bear its name; '
-              'they are told as one: give each its own',
-              coalesce('replica ' || a.replica || ', ', ''), a.rank, min(a.iteration), max(a.iteration), a.path, b.path)
+       format('{}rank {}: iterations {} to {} are in {} and in {}: {}', coalesce('replica ' || a.replica || ', ', ''), a.rank,
+              min(a.iteration), max(a.iteration), a.path, b.path,
+              CASE WHEN a.start_utc_ns = b.start_utc_ns THEN 'parts of one capture, and what is in both counts twice: leave one out'
+                   ELSE 'its counter began again, or two engines bear its name; they are told as one: give each its own' END)
 FROM laps AS a
 JOIN laps AS b ON b.replica IS NOT DISTINCT FROM a.replica AND b.rank = a.rank AND b.iteration = a.iteration
 WHERE a.source_id < b.source_id
-GROUP BY a.replica, a.rank, a.source_id, a.path, b.source_id, b.path
+GROUP BY a.replica, a.rank, a.source_id, a.path, a.start_utc_ns, b.source_id, b.path, b.start_utc_ns
 ORDER BY a.replica, a.rank, a.source_id, b.source_id;
