@@ -1,13 +1,21 @@
--- uses: _shared/nvtx_aligned, _shared/rank_states
+-- uses: _shared/nvtx_aligned, _shared/rank_states, _shared/record_clocks
 -- One row a rank and window in which replication (ISR) and the checkpointer held pins at once: from NVTX ranges where
 -- the rank has any of both kinds (exact times), else from its s records (whole iterations). rank NULL: the engine's
--- own view, or a range of no known rank. isr_mb and ckpt_mb are the most that either held, NULL where not told. unsure_ns:
+-- own view, or a range of no known rank. Of a rank whose records nothing ties to the ranges, they are timed by the clock
+-- that both were read off. isr_mb and ckpt_mb are the most that either held, NULL where not told. unsure_ns:
 -- how sure the ranges' clock is, NULL where nothing tells.
 CREATE VIEW pin_windows AS
-WITH pins AS (
-    SELECT replica, rank, kind, TRY_CAST(keys->>'$.mb' AS DOUBLE) AS mb, start_ns, end_ns, unsure_ns
-    FROM nvtx_aligned
-    WHERE kind IN ('isr_pin', 'ckpt_pin') AND end_ns > start_ns
+WITH untied AS (
+    SELECT DISTINCT s.replica, s.rank
+    FROM rank_states AS s
+    ANTI JOIN record_clocks AS c ON c.replica = s.replica AND c.rank IS NOT DISTINCT FROM s.rank
+), pins AS (
+    SELECT n.replica, n.rank, kind, TRY_CAST(keys->>'$.mb' AS DOUBLE) AS mb, unsure_ns,
+           CASE WHEN u.replica IS NULL THEN start_ns ELSE own_start_ns END AS start_ns,
+           CASE WHEN u.replica IS NULL THEN end_ns ELSE own_end_ns END AS end_ns
+    FROM nvtx_aligned AS n
+    LEFT JOIN untied AS u ON u.replica = n.replica AND u.rank IS NOT DISTINCT FROM n.rank
+    WHERE kind IN ('isr_pin', 'ckpt_pin') AND n.end_ns > n.start_ns
 ), pairs AS (
     SELECT i.replica, i.rank, greatest(i.start_ns, c.start_ns) AS start_ns, least(i.end_ns, c.end_ns) AS end_ns,
            i.mb AS isr_mb, c.mb AS ckpt_mb, greatest(i.unsure_ns, c.unsure_ns) AS unsure_ns

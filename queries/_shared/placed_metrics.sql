@@ -1,8 +1,8 @@
--- uses: _shared/clock_segments, _shared/rank_times, _shared/is_before
+-- uses: _shared/clock_segments, _shared/rank_times, _shared/untied_ranks, _shared/is_before
 -- One row a sample of a GPU metric and the iteration of its rank that it falls into. Of the GPUs that a source sampled,
 -- those on which its kernels ran; where that is not known, its only one, else none. An iteration timed by the rank's
--- records holds a sample only beyond what the two clocks are unsure; both are read off one host's clock: where nothing
--- tells more, that is taken. All metrics of a source are sampled at once: each moment is placed once, for all its samples.
+-- records holds a sample only beyond what the two clocks are unsure (see untied_ranks). All metrics of a source are sampled
+-- at once: each moment is placed once, for all its samples.
 CREATE VIEW placed_metrics AS
 WITH ran AS (
     SELECT DISTINCT k.source_id, d.gpu_id
@@ -24,10 +24,12 @@ WITH ran AS (
     JOIN clocks AS c USING (source_id)
     WHERE s.rank IS NOT NULL AND c.origin_ns IS NOT NULL
 ), aligned AS (
-    SELECT t.*, own_ns + coalesce(f.offset_ns + CAST(round(f.drift * (own_ns - f.at_ns)) AS BIGINT), 0) AS at_ns,
-           f.uncertainty_ns
+    SELECT t.*, f.uncertainty_ns,
+           own_ns + CASE WHEN u.rank IS NULL THEN coalesce(f.offset_ns + CAST(round(f.drift * (own_ns - f.at_ns)) AS BIGINT), 0)
+                         ELSE 0 END AS at_ns
     FROM timed AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+    LEFT JOIN untied_ranks AS u ON u.place = coalesce(t.replica, '') AND u.rank = t.rank
 ), laps AS (
     SELECT *, coalesce(replica, '') AS place FROM rank_times
 ), placed AS (

@@ -1,8 +1,7 @@
--- uses: _shared/lap_work, _shared/nsys_gpu_work, _shared/clock_segments, _shared/rank_times, _shared/is_before
+-- uses: _shared/lap_work, _shared/nsys_gpu_work, _shared/clock_segments, _shared/rank_times, _shared/untied_ranks, _shared/is_before
 -- One row a piece of GPU work, whole CUDA graphs apart, and the iteration of its rank that it belongs to: by its launch
 -- where the source has iteration ranges (see lap_work), else by the time it began, if that lies within an iteration of the
--- rank's own records beyond what the clocks are unsure. A rank's records and its export are read off one host's clock:
--- where nothing tells more, that is taken.
+-- rank's own records beyond what the clocks are unsure (see untied_ranks).
 CREATE VIEW placed_work AS
 WITH loose AS (
     SELECT s.source_id, s.replica, s.rank, k.global_pid, k.correlation_id, k.work, k.name,
@@ -13,9 +12,10 @@ WITH loose AS (
     WHERE s.rank IS NOT NULL AND c.origin_ns IS NOT NULL AND k.source_id NOT IN (SELECT source_id FROM lap_work)
 ), aligned AS (
     SELECT t.*, own_ns + coalesce(f.offset_ns + CAST(round(f.drift * (own_ns - f.at_ns)) AS BIGINT), 0) AS start_ns,
-           f.uncertainty_ns
+           f.uncertainty_ns, CASE WHEN u.rank IS NULL THEN start_ns ELSE own_ns END AS at_ns
     FROM loose AS t
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = t.source_id AND t.own_ns >= f.from_ns
+    LEFT JOIN untied_ranks AS u ON u.place = coalesce(t.replica, '') AND u.rank = t.rank
 ), laps AS (
     SELECT *, coalesce(replica, '') AS place FROM rank_times
 )
@@ -27,7 +27,7 @@ SELECT t.replica, t.rank, l.iteration, t.source_id, t.work, t.name,
        coalesce(t.work = 'kernel' AND starts_with(t.name, 'nccl'), false), t.start_ns, t.start_ns + t.duration_ns, t.global_pid,
        t.correlation_id
 FROM aligned AS t
-ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.start_ns >= l.start_ns
-WHERE t.start_ns <= l.end_ns
+ASOF JOIN laps AS l ON coalesce(t.replica, '') = l.place AND t.rank = l.rank AND t.at_ns >= l.start_ns
+WHERE t.at_ns <= l.end_ns
   AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
-       OR is_before(l.start_ns, t.start_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.start_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))
+       OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))

@@ -108,6 +108,37 @@ def test_near_an_iterations_ends_the_clocks_leave_it_undecided() -> None:
     assert dict(zip(laps["arrival_ns"], laps["iteration"], strict=True)) == arrivals
 
 
+def test_records_that_nothing_ties_are_of_their_ranks_clock() -> None:
+    """Hosts 400 ns apart: exports meet halfway, but rank 1's records are read off the clock of its own export."""
+    ahead = {0: 0, 1: 400}
+    given: dict[str, list[dict[str, Any]]] = {"sources": [], "clocks": [], "nvtx_events": []}
+    given["s_records"] = [
+        {
+            "source_id": 9,
+            "line": n + 2 * rank,
+            "replica": "b",
+            "rank": rank,
+            "iteration": n,
+            "ts_ns": 300 * n + ahead[rank],
+        }
+        | {"gpu_ms": 0.0002}
+        for n in range(1, 10)
+        for rank in (0, 1)
+    ]
+    for rank in (0, 1):
+        given["sources"].append({"source_id": rank, "path": f"r{rank}", "replica": "b", "rank": rank})
+        given["clocks"].append({"source_id": rank, "origin_ns": ahead[rank]})
+        for n in range(1, 10):
+            event = {"source_id": rank, "event_id": n, "kind": "collective", "start_ns": 300 * n + 50 + 20 * rank}
+            keys = f'{{"op": "AllReduce", "seq": {n}, "bytes": 8}}'
+            given["nvtx_events"].append({**event, "end_ns": 300 * n + 150, "keys": keys})
+    given["sources"].append({"source_id": 9, "path": "s", "replica": "b"})
+    catalogue = Catalogue(store_with(given))
+    assert set(catalogue.run("clock_offsets").drop_nulls("uncertainty_ns")["offset_ns"]) == {200, -200}
+    laps = catalogue.view("collective_laps").sort("seq")
+    assert laps["iteration"].to_list() == laps["seq"].to_list() == list(range(1, 10))
+
+
 @pytest.mark.slow
 def test_one_size_has_no_line() -> None:
     """Of one size alone nothing tells start from path."""
