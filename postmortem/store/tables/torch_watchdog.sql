@@ -4,7 +4,8 @@ CREATE TABLE torch_watchdog (
     source_id      INTEGER NOT NULL, -- file
     line           BIGINT NOT NULL,  -- physical line from 1, of its first telling
     kind           VARCHAR NOT NULL, -- timeout, status
-    rank           INTEGER,          -- rank
+    rank           INTEGER,          -- rank in the process group
+    prefix_rank    INTEGER,          -- rank that the launcher's prefix names (mpirun, torchrun, srun)
     pg             VARCHAR,          -- process group id as printed; NULL where the line names none
     pg_name        VARCHAR,          -- its description, e.g. default_pg
     seq            BIGINT,           -- sequence number of the work in its process group

@@ -17,7 +17,7 @@ from postmortem.ingest.readers.nccl_log.records import Finder, Record
 from postmortem.ingest.readers.nccl_log.rows import Rows
 from postmortem.ingest.readers.nccl_log.stretch import Waiting, column_records
 from postmortem.ingest.readers.nccl_log.times import Clock
-from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs
+from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs, Writer
 
 CHUNK = 16 << 20  # bytes read at once: larger ones gain nothing and cost memory
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
@@ -125,8 +125,7 @@ class Pass:
         self.last_ns = ns if self.last_ns is None else max(self.last_ns, ns)
         self.local |= local
         self.zoned |= not local
-        if self.watchdogs.year is None:
-            self.watchdogs.year = detail.year_of(ns)
+        self.watchdogs.near_ns = ns
 
     def end(self) -> None:
         """What waits for more lines gets none."""
@@ -155,13 +154,21 @@ class Pass:
         if not any(mark in text.text for mark in MARKS):
             return False
         line = text.lines[0]
-        told = self.watchdogs.read(text.text, line, self.rows)
+        at, rank = lead_of(text.text)
+        lead = text.text[:at]
+        stamp = self.finder.clock.find(lead)[0] or text.stamp
+        if stamp is not None:
+            self.watchdogs.near_ns = stamp.ns
+        told = self.watchdogs.read(text.text, line, self.rows, Writer.of(lead, rank))
         if told is None:
             return False
+        if stamp is not None:
+            self.time(stamp.ns, stamp.local)
         self.parsed += len(text.lines)
         self.rows.add(
-            "nccl_records", line, 0, told.level, told.kind, None, None, None, None, None, None, None,
-            None, told.message, False, told.rank,
+            "nccl_records", line, 0, told.level, told.kind, None, None, None, None,
+            stamp.ns if stamp else None, stamp.whose if stamp else None, stamp.local if stamp else None,
+            None, told.message, False, rank,
         )  # fmt: skip
         return True
 

@@ -42,6 +42,14 @@ def seconds_of(year: int, month: int, day: int, hour: int, minute: int, second: 
         return None
 
 
+def year_of(ns: int) -> int | None:
+    """The year of a UTC epoch time in ns; None outside of what a calendar knows."""
+    try:
+        return datetime.fromtimestamp(ns // 10**NS_DIGITS, UTC).year
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def _offset(zone: str | None) -> int:
     """Seconds east of UTC."""
     if not zone or zone in {"Z", "UTC"}:
