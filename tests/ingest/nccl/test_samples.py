@@ -262,6 +262,14 @@ def test_rank_of_the_file(tmp_path: Path, log: str, rank: int | None, rank_from:
     assert (facts.rank, facts.rank_from) == (rank, rank_from)
 
 
+def test_reduction_that_a_process_made(tmp_path: Path) -> None:
+    """NCCL mixes the communicator's address into the number of a reduction of one's own: any of 31 bits."""
+    call = CALL.format(7).replace("op 0", "op 2147483647")
+    got = read_bytes(tmp_path, f"{call}5: {call}".encode())
+    assert columns(got.rows("nccl_calls"), "op", "call_no") == [("user2147483647", 1), ("user2147483647", 2)]
+    assert got.notes == []
+
+
 def test_clock_is_no_process() -> None:
     """A clock time before a bracket is no torn record."""
     got = sample("clock-is-no-process.log")
@@ -351,6 +359,8 @@ def test_ray_repeats(tmp_path: Path, more: str) -> None:
     assert got.kinds() == {"init_complete": 1, "env_set": 1, "connected": 1}
     assert [r["msg"] for r in got.rows("nccl_records")] == texts
     assert columns(got.rows("nccl_settings"), "name", "value") == [("NCCL_IB_DISABLE", "1")]
+    assert [(n.severity, n.code) for n in got.notes] == [("data_loss", "nccl-left-out")]
+    assert read_bytes(tmp_path, f"(W pid=9) ready{tail}\n".encode()).notes == []
 
 
 def test_first_cause() -> None:

@@ -31,7 +31,8 @@ BODY = re.compile(r"(?:[\d.]+ )?(?:(\S+:\d+)(?: \((\w+)\))? )?NCCL (INFO|WARN|TR
 BARE = re.compile(r"(?:\[(-?\d{1,9})\] )?(?:(\S+:\d+) )?NCCL (INFO|WARN|TRACE|CALL) (.+)", re.S)
 BARE_VERSION = re.compile(r"NCCL version \d+\.\d+(?:\.\d+)?\S*\+(?:cuda|hip)\d+[\d.]*$")
 
-# Digits are bounded so that every number fits its column (9: int32, 18: int64, 19 and 16 hex: uint64).
+# Digits are bounded so that every number fits its column (9: int32, 18: int64, 19 and 16 hex: uint64). A reduction
+# that a process made itself has any number up to 2^31: NCCL mixes the communicator's address into it.
 _PTR = r"(?:0x[0-9a-f]{1,16}|\(nil\))"
 _FLOAT = r"\d{1,15}(?:\.\d+)?"
 _COMM = (
@@ -86,7 +87,7 @@ _STRICT: dict[str, tuple[tuple[str, str], ...]] = {
             + _PTR
             + r" recvbuff "
             + _PTR
-            + r" count (?P<count>\d{1,19}) datatype (?P<datatype>\d{1,9}) op (?P<op>\d{1,9}) root (?P<root>-?\d{1,9})"
+            + r" count (?P<count>\d{1,19}) datatype (?P<datatype>\d{1,9}) op (?P<op>\d{1,10}) root (?P<root>-?\d{1,9})"
             r" comm (?P<comm>" + _PTR + r") \[nranks=(?P<nranks>\d{1,9})\] stream (?P<stream>" + _PTR + r")(?: .*)?",
         ),
     ),
