@@ -382,6 +382,39 @@ def test_choices() -> None:
     ]
 
 
+@pytest.mark.parametrize("func", ["AllGather", "ReduceScatter"])
+@pytest.mark.parametrize(
+    "choices",
+    [["16 Bytes -> Algo RING proto LL channel{{Lo..Hi}}={{0..3}}"] * 2, ["32 Bytes -> Algo 1 proto 0 time 9.5"] * 2],
+    ids=["2.24 on", "2.23"],
+)
+def test_choice_of_a_collective_in_parts(tmp_path: Path, func: str, choices: list[str]) -> None:
+    """Four floats from each of two ranks: lines with names tell one part, 16 bytes, those with numbers both, 32."""
+    call = CALL.replace("AllReduce", func)
+    twice = call.replace("count 4", "count 8")  # 32 bytes a part: what 4 floats of both ranks make
+    log = OWN.replace("rank 1", "rank 0") + call + f"n1:{{0}}:20 [0] NCCL INFO {func}: {choices[0]}\n" + twice
+    log += call + f"n1:{{0}}:20 [0] NCCL INFO {func}: {choices[1]}\n"
+    got = read_bytes(tmp_path, log.format(7).encode())
+    assert columns(got.rows("nccl_tuning"), "comm_key", "call_no") == [("0xabc", 1), ("0xabc", 3)]
+
+
+@pytest.mark.parametrize(
+    ("said", "kernel", "channels", "threads"),
+    [
+        ("16 Bytes -> Algo RING proto LL channel{{Lo..Hi}}={{0..3}} cgaClusterSize 4", None, None, None),
+        ("16 Bytes -> Kernel AGxLL_R nchannels 2 nthreads 512 nWorks 1 cgaClusterSize 8", "AGxLL_R", 2, 512),
+    ],
+)
+def test_choice_with_its_cluster(
+    tmp_path: Path, said: str, kernel: str | None, channels: int | None, threads: int | None
+) -> None:
+    """What newer versions write behind a choice makes it neither torn nor part of the kernel's name."""
+    func = "AllReduce [Symmetric]" if kernel else "AllReduce"
+    got = read_bytes(tmp_path, f"n1:7:20 [0] NCCL INFO {func}: {said.format()}\n".encode())
+    assert columns(got.rows("nccl_tuning"), "kernel", "channels", "threads") == [(kernel, channels, threads)]
+    assert got.notes == []
+
+
 def test_send_and_recv_count_by_peer() -> None:
     """Send and Recv count by function and peer, collectives apart; opCount is hex; unknown codes are kept."""
     got = sample("send-recv-own-counters.log")

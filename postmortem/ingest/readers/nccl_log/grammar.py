@@ -46,8 +46,9 @@ _DEVICE = (
 )
 _SIZED = r"(?P<func>\w+): (?P<bytes>\d{1,19}) Bytes -> "
 _VARIANT = r"(?P<func>\w+) \[(?P<variant>[^\]]+)\]: (?P<bytes>\d{1,19}) Bytes -> "
-_RANGE = r"(?: channel\{Lo\.\.Hi\}=\{(?P<channel_lo>\d{1,9})\.\.(?P<channel_hi>\d{1,9})\})?"
-_LAUNCH = r"(?: nchannels (?P<channels>\d{1,9}))?(?: nthreads (?P<threads>\d{1,9}))?(?: nWorks \d+)?"
+_CLUSTER = r"(?: cgaClusterSize \d+)?"
+_RANGE = r"(?: channel\{Lo\.\.Hi\}=\{(?P<channel_lo>\d{1,9})\.\.(?P<channel_hi>\d{1,9})\})?" + _CLUSTER
+_LAUNCH = r"(?: nchannels (?P<channels>\d{1,9}))?(?: nthreads (?P<threads>\d{1,9}))?(?: nWorks \d+)?" + _CLUSTER
 _CHANNEL = r"(?P<channel>\d{1,9})(?:/(?P<index>\d{1,9}))? : "
 _ENDS = (
     r"(?P<from_rank>\d{1,9})(?:\[(?P<from_dev>[0-9a-f]+)\])? -> (?P<to_rank>\d{1,9})(?:\[(?P<to_dev>[0-9a-f]+)\])?"
