@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -508,6 +509,19 @@ def test_inspector_records() -> None:
     }
     fork = next(r for r in rows if r["sn"] == 4)
     assert fork["extra"] == '{"coll_perf":{"coll_algo":"RING","graphCaptured":true},"site":"x"}'
+
+
+@pytest.mark.parametrize("lacks", ["header", "metadata"])
+def test_inspector_record_of_one_part(tmp_path: Path, lacks: str) -> None:
+    """A fork's record that lacks one of its two parts has that part's fields at the top; nothing else is unknown."""
+    record = json.loads((INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text())
+    (whole,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
+    moved = record | record.pop(lacks)
+    (row,) = read_bytes(tmp_path, json.dumps(moved).encode(), nccl_inspector.READER).rows("nccl_inspector")
+    assert (row["rank"], row["pid"]) == (whole["rank"], whole["pid"]) != (None, None)
+    assert {k: v for k, v in row.items() if k != "extra"} == {k: v for k, v in whole.items() if k != "extra"}
+    # Fields that no column has are told where they stood.
+    assert (json.loads(row["extra"]) == json.loads(whole["extra"])) == (lacks == "header")
 
 
 def test_inspector_rejects() -> None:
