@@ -8,7 +8,7 @@ CREATE TABLE nccl_tuning (
     pid          BIGINT,           -- process id
     tid          BIGINT,           -- thread id
     dev          INTEGER,          -- CUDA device current in the calling thread
-    t_ns         BIGINT,           -- UTC epoch ns; NULL where none is printed
+    t_ns         BIGINT,           -- UTC epoch ns by the log's own clock; NULL where none is printed
     func         VARCHAR,          -- collective; NULL in 2.20 to 2.22
     variant      VARCHAR,          -- Symmetric, Copy Engine, ...; NULL: the usual kernels
     bytes        UBIGINT NOT NULL, -- size that was decided for, bytes; of AllGather and ReduceScatter one rank's part, all ranks' in lines with numbers

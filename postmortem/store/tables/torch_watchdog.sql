@@ -16,6 +16,6 @@ CREATE TABLE torch_watchdog (
     ran_ms         DOUBLE,           -- time that it had run, ms
     last_enqueued  BIGINT,           -- last work enqueued
     last_completed BIGINT,           -- last work completed
-    t_ns           BIGINT,           -- UTC epoch ns (local digits read as UTC); NULL where year or time is not known
+    t_ns           BIGINT,           -- UTC epoch ns by the log's own clock (local digits read as UTC); NULL where year or time is not known
     time_text      VARCHAR           -- time as printed (MMDD HH:MM:SS.fraction, local, without a year)
 );
