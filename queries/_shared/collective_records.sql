@@ -2,7 +2,8 @@
 -- One row a rank's part in a collective as one kind of source has it, by the source's own clock. track is what
 -- keeps the order of calls: a stream of a GPU, or a rank's communicator. seq is the recorded number, if any.
 -- A source that holds several ranks numbers them by CUDA device, or where devices repeat by process. The Inspector tells
--- a rank by communicator: the process's is its source's, or where that holds several, that in its largest communicator.
+-- a rank by communicator: the process's is its source's, or where that holds several, that in its largest communicator;
+-- and of AllGather and ReduceScatter the size of one rank's part: bytes are those of all, as nccl-tests count them.
 CREATE VIEW collective_records AS
 WITH launched AS (
     SELECT k.source_id, k.global_pid, k.device_id, k.stream_id,
@@ -48,7 +49,8 @@ WHERE kind = 'collective' AND end_ns IS NOT NULL
 UNION ALL
 SELECT i.source_id, s.replica,
        CASE WHEN p.several THEN i.rank ELSE coalesce(CASE WHEN p.lone THEN s.rank END, p.own, i.rank) END,
-       coalesce(i.comm_id, i.comm_name, ''), coalesce(i.comm_id, i.comm_name, ''), i.sn, i.coll, i.bytes,
+       coalesce(i.comm_id, i.comm_name, ''), coalesce(i.comm_id, i.comm_name, ''), i.sn, i.coll,
+       CASE WHEN lower(i.coll) IN ('allgather', 'reducescatter') THEN i.bytes * i.n_ranks ELSE i.bytes END,
        i.start_ns + coalesce(c.offset_ns, 0), i.stop_ns + coalesce(c.offset_ns, 0), 'NCCL Inspector', 3
 FROM nccl_inspector AS i
 JOIN inspected AS p ON p.source_id = i.source_id AND p.hostname IS NOT DISTINCT FROM i.hostname AND p.pid IS NOT DISTINCT FROM i.pid

@@ -11,7 +11,7 @@ CREATE TABLE nccl_inspector (
     coll          VARCHAR NOT NULL, -- AllReduce, ..., Send, Recv
     sn            BIGINT,           -- sequence number by communicator and collective kind
     peer          INTEGER,          -- other rank of a Send or Recv; NULL for collectives
-    bytes         BIGINT,           -- message size, bytes
+    bytes         BIGINT,           -- message size, bytes; of AllGather and ReduceScatter one rank's part
     exec_us       DOUBLE,           -- the longest channel's time on this rank, waiting for late peers included, microseconds
     timing_source VARCHAR,          -- kernel_gpu, kernel_cpu, collective_cpu
     algbw         DOUBLE,           -- GB/s, size over time
