@@ -293,6 +293,24 @@ def test_own_times() -> None:
     assert (error["status"], error["vendor"], error["hca"], error["peer_port"]) == (12, 129, "mlx5_3", 4791)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-02T10:07:00.5Z stderr F {0}\n",
+        '{{"log":"{0}\\n","stream":"stderr","time":"2026-11-02T10:00:01.5Z"}}\n',
+        "[pod/p-1/main] 2026-11-02T09:59:59.5Z {0}\n",
+    ],
+    ids=["CRI", "docker", "kubectl"],
+)
+def test_zone_of_a_line(tmp_path: Path, line: str) -> None:
+    """NCCL prints local digits, and the container's time beside them tells their zone: 18:00 there are 10:00 UTC."""
+    record = "[2026-11-02 18:00:00] n1:1:2 [0] x.cc:1 NCCL WARN late"
+    got = read_bytes(tmp_path, line.format(record).encode())
+    assert columns(got.rows("nccl_errors"), "t_ns") == [(1793613600_000000000,)]
+    assert columns(got.rows("nccl_records"), "time_from", "time_local") == [("nccl", False)]
+    assert got.notes == []
+
+
 def test_time_format_of_the_deployment(tmp_path: Path) -> None:
     """A time format that the deployment names is used; one that is not understood is an error."""
     path = tmp_path / "a.log"

@@ -17,7 +17,7 @@ from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of, t
 from postmortem.ingest.readers.nccl_log.records import Finder, Record
 from postmortem.ingest.readers.nccl_log.rows import Rows
 from postmortem.ingest.readers.nccl_log.stretch import Waiting, column_records
-from postmortem.ingest.readers.nccl_log.times import Clock
+from postmortem.ingest.readers.nccl_log.times import Clock, in_zone_of
 from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs, Writer
 
 CHUNK = 16 << 20  # bytes read at once: larger ones gain nothing and cost memory
@@ -160,7 +160,7 @@ class Pass:
         line = text.lines[0]
         at, rank = lead_of(text.text)
         lead = text.text[:at]
-        stamp = self.finder.clock.find(lead)[0] or text.stamp
+        stamp = in_zone_of(self.finder.clock.find(lead)[0], text.stamp)
         if stamp is not None:
             self.watchdogs.near_ns = stamp.ns
         told = self.watchdogs.read(text.text, line, self.rows, Writer.of(lead, rank))
