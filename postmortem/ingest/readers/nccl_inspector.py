@@ -196,7 +196,10 @@ def _comm_id(header: Fields) -> str | None:
 
 
 def _span(perf: Fields) -> tuple[int | None, int | None]:
-    """Start and end of a verbose record, UTC epoch ns: its kernels' where it has them, else the call's."""
+    """Start and end of a verbose record, UTC epoch ns: its kernels'. Without these the call's start, and no end.
+
+    The call's own end is that of its enqueueing, microseconds after its start, whenever its kernels run.
+    """
     trace = perf.part("event_trace_ts")
     events = trace.values.get("kernel_events") or []
     if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
@@ -205,8 +208,7 @@ def _span(perf: Fields) -> tuple[int | None, int | None]:
     starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", _TIME_US))]
     stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", _TIME_US))]
     start = min(starts) if starts else trace.whole("coll_start_ts", _TIME_US) or trace.whole("p2p_start_ts", _TIME_US)
-    stop = max(stops) if stops else trace.whole("coll_stop_ts", _TIME_US) or trace.whole("p2p_stop_ts", _TIME_US)
-    return _ns(start or None), _ns(stop or None)
+    return _ns(start or None), _ns(max(stops)) if stops else None
 
 
 def _extra(top: dict[str, Any], kind: str) -> str | None:

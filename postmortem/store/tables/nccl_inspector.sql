@@ -17,7 +17,7 @@ CREATE TABLE nccl_inspector (
     algbw         DOUBLE,           -- GB/s, size over time
     busbw         DOUBLE,           -- GB/s, corrected for the collective's traffic
     start_ns      BIGINT,           -- earliest kernel start (else the call's start), UTC epoch ns of the host; NULL without verbose dumps
-    stop_ns       BIGINT,           -- latest kernel stop, UTC epoch ns of the host; NULL without verbose dumps
+    stop_ns       BIGINT,           -- latest kernel stop, UTC epoch ns of the host; NULL without verbose dumps or kernels
     dump_ns       BIGINT,           -- when the dump thread wrote the record, UTC epoch ns
     hostname      VARCHAR,          -- host
     pid           BIGINT,           -- process id

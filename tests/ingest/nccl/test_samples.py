@@ -542,6 +542,15 @@ def test_inspector_record_of_one_part(tmp_path: Path, lacks: str) -> None:
     assert (json.loads(row["extra"]) == json.loads(whole["extra"])) == (lacks == "header")
 
 
+def test_inspector_call_without_kernels(tmp_path: Path) -> None:
+    """The call's end is the end of its enqueueing, 5 µs after its start, of a collective that took 41 ms: no end."""
+    record = json.loads((INSPECTOR_SAMPLES / "verbose-with-kernel-events-v4.0.jsonl").read_text())
+    for events in ([], [{"channel_id": 0, "kernel_start_ts": 0, "kernel_stop_ts": 0}]):
+        record["coll_perf"]["event_trace_ts"]["kernel_events"] = events
+        (row,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
+        assert (row["start_ns"], row["stop_ns"]) == (1752867229235059000, None)
+
+
 def test_inspector_rejects() -> None:
     """A text where a number belongs, NaN, a header alone and a cut line are rejects with their lines."""
     got = collect(INSPECTOR_SAMPLES / "bad-records.jsonl", nccl_inspector.READER)
