@@ -39,7 +39,8 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     """One row a rank's part in a collective (columns CALLS), of the best source that two ranks have.
 
     ``records``: columns of CALLS, ``track`` (what keeps the order of calls) and ``choice`` (1 = best).
-    A call recorded twice counts once, the first. Calls without a number are matched by their common ends.
+    A call recorded twice counts once, the first. Calls without a number are matched by their common ends, and so are
+    those of a communicator whose numbers begin again: of two engines, one after the other.
     """
     # Texts become numbers first, and every step gives up the one before: there may be millions of calls.
     records = records.cast(RECORDS)
@@ -47,6 +48,9 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     best = several.filter(pl.col("rank") > 1).group_by("replica").agg(pl.col("choice").min())
     records = records.drop_nulls("rank").join(best, on=["replica", "choice"], how="semi", nulls_equal=True)
     records = records.drop("choice").sort("start_ns", "source_id", "rank")
+    again = _begun_again(records)
+    records = records.join(again, on=["replica", "comm"], how="left", nulls_equal=True, maintain_order="left")
+    records = records.with_columns(seq=pl.when(pl.col("again").is_null()).then("seq")).drop("again")
     numbered = records.filter(pl.col("seq").is_not_null()).unique([*EVENT, "rank"], keep="first", maintain_order=True)
     found = [numbered.select(*CALLS)]
     loose = records.filter(pl.col("seq").is_null())
@@ -54,6 +58,19 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     for _, part in loose.group_by("replica", "comm", maintain_order=True):
         found.append(_number(part))
     return pl.concat(found)
+
+
+def _begun_again(records: pl.DataFrame) -> pl.DataFrame:
+    """Communicators in which a rank recorded its smallest number after its middle one."""
+    key = ["replica", "comm", "op", "rank"]
+    told = (
+        records.filter(pl.col("seq").is_not_null())
+        .group_by(*key, "seq")
+        .agg(first=pl.col("start_ns").min(), last=pl.col("start_ns").max())
+    )
+    middle = pl.col("first").get(pl.len() // 2)
+    ranks = told.sort("seq").group_by(key).agg(again=(pl.len() > 1) & (pl.col("last").first() > middle))
+    return ranks.filter("again").select("replica", "comm", "again").unique()
 
 
 def _number(calls: pl.DataFrame) -> pl.DataFrame:

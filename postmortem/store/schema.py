@@ -9,7 +9,7 @@ from pathlib import Path
 
 from postmortem.base.rooms import RoomError
 
-SCHEMA_VERSION = 3  # 1: first; 2: collective_calls and clock_fits; 3: fits of the s records
+SCHEMA_VERSION = 4  # 1: first; 2: collective_calls and clock_fits; 3: fits of the s records; 4: watchdogs by prefix
 
 TABLES = Path(__file__).parent / "tables"
 

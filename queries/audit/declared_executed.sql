@@ -1,12 +1,13 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
--- One row a declaration and what ran under it. NCCL_ALGO is read as NCCL does: a list, after ^ of what is excluded, by
--- collective where func: stands before it (a part without one is for all others). agrees is NULL where nothing tells what ran, where it does not speak of that
--- collective, and where one batch size alone ran under batch invariance.
+-- One row a declaration and what ran under it. NCCL_ALGO holds for its own process, and is read as NCCL does: a list,
+-- after ^ of what is excluded, by collective where func: stands before it (a part without one is for all others). agrees
+-- is NULL where nothing tells what ran, where it does not speak of that collective, and where one batch size alone ran
+-- under batch invariance.
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
 -- column: declared VARCHAR - — as planned or set
 -- column: executed VARCHAR - — as it ran; NULL: not recorded
--- column: times BIGINT - — steps, or choices of an algorithm
+-- column: times BIGINT - — steps, or choices of an algorithm (0: none is recorded)
 -- column: why VARCHAR - — the reason that was recorded for a difference
 -- column: agrees BOOLEAN - — whether they agree
 -- needs: s_records(req_id, expected_algo_id)
@@ -20,16 +21,18 @@ WITH invariant AS (
     JOIN sources AS s USING (source_id)
     WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE') AND e.value NOT IN ('0', '', 'false')
 ), chosen AS (
-    SELECT DISTINCT s.value AS declared, t.algo,
+    SELECT s.value AS declared, t.algo,
            CASE WHEN contains(s.value, ':')
                 THEN coalesce(list_filter(string_split(lower(s.value), ';'), lambda f: starts_with(f, lower(t.func) || ':'))[1],
                               list_filter(string_split(lower(s.value), ';'), lambda f: NOT contains(f, ':'))[1])
                 ELSE lower(s.value) END AS rule,
            list_contains(string_split(replace(replace(regexp_replace(rule, '^[a-z]+:', ''), '^', ''), '_', ''), ','),
                          lower(replace(t.algo, '_', ''))) AS named
-    FROM nccl_settings AS s
-    LEFT JOIN nccl_tuning AS t ON t.host IS NOT DISTINCT FROM s.host AND t.algo IS NOT NULL
-    WHERE s.name = 'NCCL_ALGO'
+    FROM (SELECT DISTINCT source_id, host, pid, value FROM nccl_settings WHERE name = 'NCCL_ALGO') AS s
+    LEFT JOIN nccl_tuning AS t ON t.source_id = s.source_id AND t.host IS NOT DISTINCT FROM s.host
+                                  AND t.pid IS NOT DISTINCT FROM s.pid AND t.algo IS NOT NULL
+    -- rank 0 alone prints what it chose: the others' processes tell nothing more
+    QUALIFY t.algo IS NOT NULL OR count(t.algo) OVER (PARTITION BY s.value) = 0
 ), told AS (
     SELECT 'tactic' AS what, replica, expected_algo_id AS declared, algo_id AS executed, count(*) AS times,
            fallback_reason AS why, expected_algo_id = algo_id AS agrees
@@ -43,7 +46,7 @@ WITH invariant AS (
     WHERE b.key = 'deployment.precision' AND s.precision_path IS NOT NULL
     GROUP BY ALL
     UNION ALL
-    SELECT 'nccl_algorithm', NULL, declared, algo, count(*), NULL,
+    SELECT 'nccl_algorithm', NULL, declared, algo, count(algo), NULL,
            CASE WHEN contains(rule, '^') THEN NOT named ELSE named END AS agrees
     FROM chosen
     GROUP BY ALL

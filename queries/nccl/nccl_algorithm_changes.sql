@@ -23,11 +23,12 @@
 -- column: predicted_us DOUBLE us — mean of the cost model's time: no measurement
 -- needs: nccl_tuning(func, bytes, algo, proto)
 WITH chosen AS (
-    SELECT t.*, s.path,
+    SELECT t.* REPLACE (t.t_ns + coalesce(c.offset_ns, 0) AS t_ns), s.path,
            coalesce(t.algo || '/' || t.proto, t.variant || ': ' || t.kernel, t.kernel) AS choice,
            CAST(coalesce(t.channel_hi - t.channel_lo + 1, t.channels) AS BIGINT) AS used
     FROM nccl_tuning AS t
     JOIN sources AS s USING (source_id)
+    LEFT JOIN clocks AS c USING (source_id)
     WHERE $func IS NULL OR t.func = $func
 ), told AS (
     SELECT *, lag(choice) OVER by_size AS before, lag(used) OVER by_size AS used_before,

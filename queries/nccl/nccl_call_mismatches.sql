@@ -1,17 +1,18 @@
 -- Where ranks of one communicator made different calls.
 -- One row a variant of the k-th collective of a communicator on which its ranks do not agree in function,
 -- count, datatype, operation or root. Only the first place of a communicator (`first_place`) is evidence:
--- behind it one call too many or too few shifts all others. A log whose head is missing counts from
--- another beginning and shows as a mismatch from call 1 on. Send and Recv differ between ranks by nature
+-- behind it one call too many or too few shifts all others, and so does one whose record the log lost. A log
+-- whose head is missing counts from another beginning and shows as a mismatch from call 1 on. Reductions that
+-- processes made themselves are all one here: each process numbers its own. Send and Recv differ between ranks by nature
 -- and are left out, and so are calls whose communicator's initialisation is in no log. Calls inside
 -- replayed CUDA graphs leave no line, so that agreement here proves nothing about them.
 -- column: comm VARCHAR - — key of the communicator
 -- column: call_no BIGINT - — k-th collective on it, from 1
--- column: first_place BOOLEAN - — whether it is the communicator's first disagreement
+-- column: first_place BOOLEAN - — whether it is the communicator's first disagreement; NULL: a call may be torn or left out before it
 -- column: func VARCHAR - — collective
 -- column: count UBIGINT - — elements
 -- column: datatype VARCHAR - — element type
--- column: op VARCHAR - — reduction
+-- column: op VARCHAR - — reduction; user: one that the process made
 -- column: root INTEGER - — root
 -- column: ranks BIGINT - — ranks that made this call
 -- column: which_ranks VARCHAR - — those ranks
@@ -19,24 +20,37 @@
 -- column: line BIGINT - — line of the call of the lowest of those ranks
 -- column: source VARCHAR - — its log
 -- needs: nccl_calls(func, comm_key, rank, call_no)
-WITH made AS (
-    SELECT c.*, s.path
+WITH torn AS (
+    SELECT source_id, line FROM nccl_records WHERE torn AND (level IS NULL OR regexp_matches(msg, '^\w+: opCount'))
+    UNION ALL
+    SELECT source_id, place FROM rejects
+    WHERE reason = 'torn: a process without its message' OR starts_with(reason, 'cut: ') OR regexp_matches(text, 'opCount|nranks=')
+    UNION ALL
+    SELECT source_id, 0 FROM notes WHERE code = 'nccl-left-out'
+), lost AS (
+    SELECT source_id, min(line) AS lost_line FROM torn GROUP BY source_id
+), made AS (
+    SELECT c.* REPLACE (CASE WHEN starts_with(c.op, 'user') THEN 'user' ELSE c.op END AS op), s.path,
+           coalesce(l.lost_line <= c.line, false) AS doubtful
     FROM nccl_calls AS c
-    JOIN sources AS s USING (source_id)
+    JOIN sources AS s ON s.source_id = c.source_id
+    LEFT JOIN lost AS l ON l.source_id = c.source_id
     WHERE c.rank IS NOT NULL AND c.func NOT IN ('Send', 'Recv')
 ), variants AS (
     SELECT comm_key, call_no, func, "count", datatype, op, root,
            count(DISTINCT rank) AS ranks,
            array_to_string(list_sort(list_distinct(list(rank))), ', ') AS which_ranks,
-           arg_min(line, (rank, path, line)) AS line, arg_min(path, (rank, path, line)) AS path
+           arg_min(line, (rank, path, line)) AS line, arg_min(path, (rank, path, line)) AS path, bool_or(doubtful) AS doubtful
     FROM made
-    GROUP BY ALL
+    GROUP BY comm_key, call_no, func, "count", datatype, op, root
 ), compared AS (
     SELECT *, count(*) OVER (PARTITION BY comm_key, call_no) AS variants,
-           sum(ranks) OVER (PARTITION BY comm_key, call_no) AS all_ranks
+           sum(ranks) OVER (PARTITION BY comm_key, call_no) AS all_ranks,
+           bool_or(doubtful) OVER (PARTITION BY comm_key, call_no) AS undecided
     FROM variants
 )
-SELECT comm_key AS comm, call_no, call_no = min(call_no) OVER (PARTITION BY comm_key) AS first_place,
+SELECT comm_key AS comm, call_no,
+       CASE WHEN call_no > min(call_no) OVER (PARTITION BY comm_key) THEN false WHEN NOT undecided THEN true END AS first_place,
        func, "count", datatype, op, root, ranks, which_ranks, 2 * ranks > all_ranks AS majority, line,
        path AS source
 FROM compared

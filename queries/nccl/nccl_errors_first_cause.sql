@@ -21,11 +21,12 @@
 -- column: msg VARCHAR - — message
 -- needs: nccl_errors(kind, first_cause)
 WITH numbered AS (
-    SELECT e.*, s.path,
+    SELECT e.* REPLACE (e.t_ns + coalesce(c.offset_ns, 0) AS t_ns), s.path,
            count(*) OVER later AS followed_by,
            first_value(e.result IGNORE NULLS) OVER later AS later_result
     FROM nccl_errors AS e
     JOIN sources AS s USING (source_id)
+    LEFT JOIN clocks AS c USING (source_id)
     WHERE e.kind <> 'socket_retry'
     WINDOW later AS (PARTITION BY e.source_id, e.host, e.pid ORDER BY e.line, e.piece
                      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)

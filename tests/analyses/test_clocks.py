@@ -175,6 +175,24 @@ def test_a_node_whose_clock_steps_is_named(numbered: bool) -> None:
         assert stepped["from_ns"].item() == pytest.approx(when, abs=100_000_000)
 
 
+@pytest.mark.parametrize("heads", [2, 1])
+def test_numbers_that_begin_again(heads: int) -> None:
+    """An engine that was started anew numbers from 0 again: a call meets that of its own life, or none.
+
+    Rank 0 recorded both lives, a minute apart, and rank 1 both or the second alone, by a clock 7 ms ahead.
+    """
+    rng = np.random.default_rng(16)
+    lives = [EPOCH + life * 60_000_000_000 + np.cumsum(rng.integers(1_000_000, 4_000_000, 300)) for life in (0, 1)]
+    both, numbers = np.concatenate(lives), np.tile(np.arange(300), 2)
+    own = both if heads == 2 else lives[1]
+    calls = match(calls_of([both, own + 7_000_000], [numbers, numbers[: own.size]]))
+    pairs = calls.drop_nulls("seq").group_by("comm", "seq").agg(pl.col("end_ns").sort_by("rank"), pl.len())
+    pairs = pairs.filter(pl.col("len") == 2)
+    assert set((pairs["end_ns"].list.get(1) - pairs["end_ns"].list.get(0)).to_list()) == {7_000_000}
+    assert pairs.height >= own.size - 1  # where the lives meet, a call's nearest may be of the other
+    assert calls.height == both.size + own.size
+
+
 def laps_of(source: int, start: NDArray[np.int64], record: int, told: NDArray[np.int64]) -> pl.DataFrame:
     """Iterations that a source's ranges and a record's source both have."""
     return pl.DataFrame(

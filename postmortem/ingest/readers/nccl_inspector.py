@@ -147,10 +147,8 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
     if f"{kind}_perf" not in top_value:
         raise BadRecord("has neither coll_perf nor p2p_perf")
     perf = top.part(f"{kind}_perf")
-    header, metadata = top.part("header"), top.part("metadata")
-    flat = not header.values and not metadata.values  # forks without the two
-    if flat:
-        header = metadata = Fields({k: v for k, v in top_value.items() if k != f"{kind}_perf"})
+    # Forks put at the top what belongs into a part that they have not.
+    header, metadata = (top if top_value.get(part) is None else top.part(part) for part in _KNOWN)
     name = perf.text(kind)
     if name is None:
         raise BadRecord(f"names no {kind}")
@@ -162,7 +160,7 @@ def record(line: int, text: bytes) -> tuple[tuple[Any, ...], str | None]:
         perf.real(f"{kind}_exec_time_us"), perf.text(f"{kind}_timing_source"),
         perf.real(f"{kind}_algobw_gbs"), perf.real(f"{kind}_busbw_gbs"),
         start, stop, _ns(metadata.whole("dump_timestamp_us", _TIME_US)),
-        metadata.text("hostname"), metadata.whole("pid"), _extra(top_value, kind, flat),
+        metadata.text("hostname"), metadata.whole("pid"), _extra(top_value, kind),
     ), metadata.text("inspector_output_format_version")  # fmt: skip
 
 
@@ -198,7 +196,10 @@ def _comm_id(header: Fields) -> str | None:
 
 
 def _span(perf: Fields) -> tuple[int | None, int | None]:
-    """Start and end of a verbose record, UTC epoch ns: its kernels' where it has them, else the call's."""
+    """Start and end of a verbose record, UTC epoch ns: its kernels'. Without these the call's start, and no end.
+
+    The call's own end is that of its enqueueing, microseconds after its start, whenever its kernels run.
+    """
     trace = perf.part("event_trace_ts")
     events = trace.values.get("kernel_events") or []
     if not isinstance(events, list) or not all(isinstance(e, dict) for e in events):
@@ -207,21 +208,21 @@ def _span(perf: Fields) -> tuple[int | None, int | None]:
     starts = [t for e in events if (t := Fields(e).whole("kernel_start_ts", _TIME_US))]
     stops = [t for e in events if (t := Fields(e).whole("kernel_stop_ts", _TIME_US))]
     start = min(starts) if starts else trace.whole("coll_start_ts", _TIME_US) or trace.whole("p2p_start_ts", _TIME_US)
-    stop = max(stops) if stops else trace.whole("coll_stop_ts", _TIME_US) or trace.whole("p2p_stop_ts", _TIME_US)
-    return _ns(start or None), _ns(stop or None)
+    return _ns(start or None), _ns(max(stops)) if stops else None
 
 
-def _extra(top: dict[str, Any], kind: str, flat: bool) -> str | None:
+def _extra(top: dict[str, Any], kind: str) -> str | None:
     """What no column holds, by section, as a JSON object."""
     perf = f"{kind}_perf"
     known_perf = {f"{kind}{end}" for end in _KNOWN_PERF} | {"p2p_peer"}
+    at_top = {key for part, keys in _KNOWN.items() if top.get(part) is None for key in keys}
     left: dict[str, Any] = {}
     for section, value in top.items():
         if section == perf:
             rest = {k: v for k, v in value.items() if k not in known_perf}
-        elif not flat and section in _KNOWN and value is not None:
+        elif section in _KNOWN and value is not None:
             rest = {k: v for k, v in value.items() if k not in _KNOWN[section]}
-        elif flat and section in _KNOWN["header"] | _KNOWN["metadata"]:
+        elif section in at_top:
             continue
         else:
             left[section] = value

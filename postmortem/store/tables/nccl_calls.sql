@@ -8,7 +8,7 @@ CREATE TABLE nccl_calls (
     pid       BIGINT,            -- process id
     tid       BIGINT,            -- thread id
     dev       INTEGER,           -- CUDA device current in the calling thread
-    t_ns      BIGINT,            -- time of enqueueing, UTC epoch ns; NULL where none is printed
+    t_ns      BIGINT,            -- time of enqueueing, UTC epoch ns by the log's own clock; NULL where none is printed
     time_from VARCHAR,           -- whose time: nccl, launcher, container
     func      VARCHAR NOT NULL,  -- AllReduce, AllGather, ReduceScatter, Broadcast, Reduce, Send, Recv, ...
     op_count  UBIGINT NOT NULL,  -- opCount as printed (hex there): no sequence number since 2.8

@@ -8,7 +8,7 @@ CREATE TABLE nccl_errors (
     pid         BIGINT,           -- process id
     tid         BIGINT,           -- thread id
     dev         INTEGER,          -- CUDA device current in the printing thread
-    t_ns        BIGINT,           -- UTC epoch ns; NULL where none is printed
+    t_ns        BIGINT,           -- UTC epoch ns by the log's own clock; NULL where none is printed
     kind        VARCHAR NOT NULL, -- ib_completion, ib_async, socket_fail, socket_retry, error_unwind, warn_other
     peer        VARCHAR,          -- address or host of the other side, without its port
     peer_port   INTEGER,          -- its port

@@ -11,13 +11,13 @@ CREATE TABLE nccl_inspector (
     coll          VARCHAR NOT NULL, -- AllReduce, ..., Send, Recv
     sn            BIGINT,           -- sequence number by communicator and collective kind
     peer          INTEGER,          -- other rank of a Send or Recv; NULL for collectives
-    bytes         BIGINT,           -- message size, bytes
+    bytes         BIGINT,           -- message size, bytes; of AllGather and ReduceScatter one rank's part
     exec_us       DOUBLE,           -- the longest channel's time on this rank, waiting for late peers included, microseconds
     timing_source VARCHAR,          -- kernel_gpu, kernel_cpu, collective_cpu
     algbw         DOUBLE,           -- GB/s, size over time
     busbw         DOUBLE,           -- GB/s, corrected for the collective's traffic
     start_ns      BIGINT,           -- earliest kernel start (else the call's start), UTC epoch ns of the host; NULL without verbose dumps
-    stop_ns       BIGINT,           -- latest kernel stop, UTC epoch ns of the host; NULL without verbose dumps
+    stop_ns       BIGINT,           -- latest kernel stop, UTC epoch ns of the host; NULL without verbose dumps or kernels
     dump_ns       BIGINT,           -- when the dump thread wrote the record, UTC epoch ns
     hostname      VARCHAR,          -- host
     pid           BIGINT,           -- process id

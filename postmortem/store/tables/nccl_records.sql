@@ -10,8 +10,8 @@ CREATE TABLE nccl_records (
     pid         BIGINT,            -- process id; NULL where the prefix is absent
     tid         BIGINT,            -- thread id; NULL where the prefix is absent
     dev         INTEGER,           -- CUDA device current in the printing thread: neither rank nor physical GPU
-    t_ns        BIGINT,            -- time of printing or reading, UTC epoch ns; NULL where none is printed
-    time_from   VARCHAR,           -- whose time: nccl, launcher, container, torch
+    t_ns        BIGINT,            -- time of printing or reading, UTC epoch ns by the log's own clock; NULL where none is printed
+    time_from   VARCHAR,           -- whose time: nccl, launcher, container
     time_local  BOOLEAN,           -- true: no zone was printed, t_ns holds local digits read as UTC
     loc         VARCHAR,           -- file:line in the source of NCCL or its plugin
     msg         VARCHAR,           -- message; NULL for coll (nccl_calls holds its parts)

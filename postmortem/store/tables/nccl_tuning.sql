@@ -8,10 +8,10 @@ CREATE TABLE nccl_tuning (
     pid          BIGINT,           -- process id
     tid          BIGINT,           -- thread id
     dev          INTEGER,          -- CUDA device current in the calling thread
-    t_ns         BIGINT,           -- UTC epoch ns; NULL where none is printed
+    t_ns         BIGINT,           -- UTC epoch ns by the log's own clock; NULL where none is printed
     func         VARCHAR,          -- collective; NULL in 2.20 to 2.22
     variant      VARCHAR,          -- Symmetric, Copy Engine, ...; NULL: the usual kernels
-    bytes        UBIGINT NOT NULL, -- size that was decided for, bytes
+    bytes        UBIGINT NOT NULL, -- size that was decided for, bytes; of AllGather and ReduceScatter one rank's part, all ranks' in lines with numbers
     algo         VARCHAR,          -- TREE, RING, NVLS, ...; NULL for variants
     proto        VARCHAR,          -- LL, LL128, SIMPLE; NULL for variants
     channel_lo   INTEGER,          -- first channel used

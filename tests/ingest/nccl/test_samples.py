@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,14 @@ def test_rank_of_the_file(tmp_path: Path, log: str, rank: int | None, rank_from:
     assert (facts.rank, facts.rank_from) == (rank, rank_from)
 
 
+def test_reduction_that_a_process_made(tmp_path: Path) -> None:
+    """NCCL mixes the communicator's address into the number of a reduction of one's own: any of 31 bits."""
+    call = CALL.format(7).replace("op 0", "op 2147483647")
+    got = read_bytes(tmp_path, f"{call}5: {call}".encode())
+    assert columns(got.rows("nccl_calls"), "op", "call_no") == [("user2147483647", 1), ("user2147483647", 2)]
+    assert got.notes == []
+
+
 def test_clock_is_no_process() -> None:
     """A clock time before a bracket is no torn record."""
     got = sample("clock-is-no-process.log")
@@ -282,6 +291,24 @@ def test_own_times() -> None:
     assert "nccl-local-time" in [n.code for n in got.notes]
     error = got.rows("nccl_errors")[0]
     assert (error["status"], error["vendor"], error["hca"], error["peer_port"]) == (12, 129, "mlx5_3", 4791)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-11-02T10:07:00.5Z stderr F {0}\n",
+        '{{"log":"{0}\\n","stream":"stderr","time":"2026-11-02T10:00:01.5Z"}}\n',
+        "[pod/p-1/main] 2026-11-02T09:59:59.5Z {0}\n",
+    ],
+    ids=["CRI", "docker", "kubectl"],
+)
+def test_zone_of_a_line(tmp_path: Path, line: str) -> None:
+    """NCCL prints local digits, and the container's time beside them tells their zone: 18:00 there are 10:00 UTC."""
+    record = "[2026-11-02 18:00:00] n1:1:2 [0] x.cc:1 NCCL WARN late"
+    got = read_bytes(tmp_path, line.format(record).encode())
+    assert columns(got.rows("nccl_errors"), "t_ns") == [(1793613600_000000000,)]
+    assert columns(got.rows("nccl_records"), "time_from", "time_local") == [("nccl", False)]
+    assert got.notes == []
 
 
 def test_time_format_of_the_deployment(tmp_path: Path) -> None:
@@ -351,6 +378,8 @@ def test_ray_repeats(tmp_path: Path, more: str) -> None:
     assert got.kinds() == {"init_complete": 1, "env_set": 1, "connected": 1}
     assert [r["msg"] for r in got.rows("nccl_records")] == texts
     assert columns(got.rows("nccl_settings"), "name", "value") == [("NCCL_IB_DISABLE", "1")]
+    assert [(n.severity, n.code) for n in got.notes] == [("data_loss", "nccl-left-out")]
+    assert read_bytes(tmp_path, f"(W pid=9) ready{tail}\n".encode()).notes == []
 
 
 def test_first_cause() -> None:
@@ -370,6 +399,39 @@ def test_choices() -> None:
         (None, 512, "RING", "SIMPLE", None, 12.5, None),
         (None, 256, "RING", "LL", None, None, None),
     ]
+
+
+@pytest.mark.parametrize("func", ["AllGather", "ReduceScatter"])
+@pytest.mark.parametrize(
+    "choices",
+    [["16 Bytes -> Algo RING proto LL channel{{Lo..Hi}}={{0..3}}"] * 2, ["32 Bytes -> Algo 1 proto 0 time 9.5"] * 2],
+    ids=["2.24 on", "2.23"],
+)
+def test_choice_of_a_collective_in_parts(tmp_path: Path, func: str, choices: list[str]) -> None:
+    """Four floats from each of two ranks: lines with names tell one part, 16 bytes, those with numbers both, 32."""
+    call = CALL.replace("AllReduce", func)
+    twice = call.replace("count 4", "count 8")  # 32 bytes a part: what 4 floats of both ranks make
+    log = OWN.replace("rank 1", "rank 0") + call + f"n1:{{0}}:20 [0] NCCL INFO {func}: {choices[0]}\n" + twice
+    log += call + f"n1:{{0}}:20 [0] NCCL INFO {func}: {choices[1]}\n"
+    got = read_bytes(tmp_path, log.format(7).encode())
+    assert columns(got.rows("nccl_tuning"), "comm_key", "call_no") == [("0xabc", 1), ("0xabc", 3)]
+
+
+@pytest.mark.parametrize(
+    ("said", "kernel", "channels", "threads"),
+    [
+        ("16 Bytes -> Algo RING proto LL channel{{Lo..Hi}}={{0..3}} cgaClusterSize 4", None, None, None),
+        ("16 Bytes -> Kernel AGxLL_R nchannels 2 nthreads 512 nWorks 1 cgaClusterSize 8", "AGxLL_R", 2, 512),
+    ],
+)
+def test_choice_with_its_cluster(
+    tmp_path: Path, said: str, kernel: str | None, channels: int | None, threads: int | None
+) -> None:
+    """What newer versions write behind a choice makes it neither torn nor part of the kernel's name."""
+    func = "AllReduce [Symmetric]" if kernel else "AllReduce"
+    got = read_bytes(tmp_path, f"n1:7:20 [0] NCCL INFO {func}: {said.format()}\n".encode())
+    assert columns(got.rows("nccl_tuning"), "kernel", "channels", "threads") == [(kernel, channels, threads)]
+    assert got.notes == []
 
 
 def test_send_and_recv_count_by_peer() -> None:
@@ -394,6 +456,56 @@ def test_torch_wordings() -> None:
     assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
 
 
+TIMEOUT = (
+    "{0}[E0101 00:09:50.5 ProcessGroupNCCL.cpp:683] [Rank 0] Watchdog caught collective operation timeout: WorkNCCL("
+    "SeqNum=7, OpType=ALLREDUCE, NumelIn=8, NumelOut=8, Timeout(ms)=600000) ran for 600096 milliseconds before"
+    " timing out.\n"
+)
+STATUS = (
+    "{0}[E0101 00:09:50.5 ProcessGroupNCCL.cpp:1785] [PG ID 2 PG GUID {1} Rank 0] Exception (either an error or"
+    " timeout) detected by watchdog at work: 7, last enqueued NCCL work: 8, last completed NCCL work: 6.\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ranks"),
+    [
+        ("[rank0]: ", "[rank2]: ", [0, 2]),
+        ("(Worker_DP0_TP0 pid=11) ", "(Worker_DP1_TP0 pid=22) ", [None, None]),
+        ("(W pid=11, ip=10.0.0.1) ", "(W pid=11, ip=10.0.0.2) ", [None, None]),
+        ("[rank0]: ", "[rank0]: ", [0]),
+        ("[rank0]: ", "", [0]),
+    ],
+    ids=["torchrun", "vLLM", "Ray", "one process", "prefix lost"],
+)
+def test_watchdogs_of_two_groups(tmp_path: Path, first: str, second: str, ranks: list[int | None]) -> None:
+    """Rank 0 of two process groups is two processes, as long as their launcher tells them apart."""
+    log = "".join(line.format(who, 3) for line in (TIMEOUT, STATUS) for who in (first, second))
+    got = read_bytes(tmp_path, log.encode())
+    for kind in ("timeout", "status"):
+        rows = [r for r in got.rows("torch_watchdog") if r["kind"] == kind]
+        assert columns(rows, "rank", "prefix_rank") == [(0, rank) for rank in ranks]
+    given = [0 if "rank0" in who else 2 if "rank2" in who else None for who in (first, second)]
+    assert [r["prefix_rank"] for r in got.rows("nccl_records")] == given * 2
+
+
+def test_status_of_two_groups_without_prefix(tmp_path: Path) -> None:
+    """A group's id is its process's own; its unique name tells two groups apart."""
+    got = read_bytes(tmp_path, (STATUS.format("", 3) + STATUS.format("", 5) + STATUS.format("", 3)).encode())
+    assert columns(got.rows("torch_watchdog"), "line") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["[2025-12-31 23:49:50] n1:1:2 [0] x.cc:1 NCCL WARN late\n{0}", "2026-01-01T00:09:51Z stderr F {0}"],
+    ids=["a year before", "the container's"],
+)
+def test_watchdog_in_a_new_year(tmp_path: Path, before: str) -> None:
+    """PyTorch prints no year: it is the one nearest to the log's last time, 2026-01-01 00:09:50.5."""
+    got = read_bytes(tmp_path, before.format(TIMEOUT.format("")).encode())
+    assert columns(got.rows("torch_watchdog"), "t_ns") == [(1767226190_500000000,)]
+
+
 def test_bad_bytes() -> None:
     """Bytes that are no UTF-8, carriage returns and a cut last line lose no line."""
     got = sample("bad-bytes-crlf-no-final-newline.log")
@@ -415,6 +527,28 @@ def test_inspector_records() -> None:
     }
     fork = next(r for r in rows if r["sn"] == 4)
     assert fork["extra"] == '{"coll_perf":{"coll_algo":"RING","graphCaptured":true},"site":"x"}'
+
+
+@pytest.mark.parametrize("lacks", ["header", "metadata"])
+def test_inspector_record_of_one_part(tmp_path: Path, lacks: str) -> None:
+    """A fork's record that lacks one of its two parts has that part's fields at the top; nothing else is unknown."""
+    record = json.loads((INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text())
+    (whole,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
+    moved = record | record.pop(lacks)
+    (row,) = read_bytes(tmp_path, json.dumps(moved).encode(), nccl_inspector.READER).rows("nccl_inspector")
+    assert (row["rank"], row["pid"]) == (whole["rank"], whole["pid"]) != (None, None)
+    assert {k: v for k, v in row.items() if k != "extra"} == {k: v for k, v in whole.items() if k != "extra"}
+    # Fields that no column has are told where they stood.
+    assert (json.loads(row["extra"]) == json.loads(whole["extra"])) == (lacks == "header")
+
+
+def test_inspector_call_without_kernels(tmp_path: Path) -> None:
+    """The call's end is the end of its enqueueing, 5 µs after its start, of a collective that took 41 ms: no end."""
+    record = json.loads((INSPECTOR_SAMPLES / "verbose-with-kernel-events-v4.0.jsonl").read_text())
+    for events in ([], [{"channel_id": 0, "kernel_start_ts": 0, "kernel_stop_ts": 0}]):
+        record["coll_perf"]["event_trace_ts"]["kernel_events"] = events
+        (row,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
+        assert (row["start_ns"], row["stop_ns"]) == (1752867229235059000, None)
 
 
 def test_inspector_rejects() -> None:

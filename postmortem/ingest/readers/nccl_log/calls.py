@@ -17,8 +17,9 @@ from postmortem.ingest.readers.nccl_log.comms import Communicators, Process, loc
 from postmortem.ingest.readers.nccl_log.grammar import DATATYPE_BYTES
 
 PEER_TO_PEER = ("Send", "Recv")
-# Collectives whose TUNING size is that of all ranks' parts together.
-_ALL_RANKS = ("AllGather", "ReduceScatter")
+# Collectives whose TUNING size was that of all ranks' parts together, while the line had numbers (up to 2.23). The
+# lines with names have the size of one part.
+ALL_RANKS = ("AllGather", "ReduceScatter")
 _KNOWN_TYPES = len(DATATYPE_BYTES)
 
 # A call, as far as numbering needs it. thread: number of (host, pid, tid); process: of (host, pid).
@@ -26,14 +27,14 @@ CALL = {
     "place": pl.Int64, "process": pl.Int64, "thread": pl.Int64, "comm": pl.UInt64, "func": pl.String,
     "root": pl.Int64, "count": pl.UInt64, "datatype": pl.Int64, "nranks": pl.Int64,
 }  # fmt: skip
-CHOICE = {"place": pl.Int64, "thread": pl.Int64, "func": pl.String, "size": pl.UInt64}
+CHOICE = {"place": pl.Int64, "thread": pl.Int64, "func": pl.String, "size": pl.UInt64, "of_all": pl.Boolean}
 
 # The latest call of each thread, collective and size: what a TUNING line may be about.
 _LATEST = {
-    "place": pl.Int64, "thread": pl.Int64, "func": pl.String, "size": pl.UInt64, "owner": pl.Int64,
-    "call_no": pl.Int64, "first_owner": pl.Int64, "doubtful": pl.Boolean, "taken": pl.Boolean,
+    "place": pl.Int64, "thread": pl.Int64, "func": pl.String, "size": pl.UInt64, "of_all": pl.Boolean,
+    "owner": pl.Int64, "call_no": pl.Int64, "first_owner": pl.Int64, "doubtful": pl.Boolean, "taken": pl.Boolean,
 }  # fmt: skip
-_BY = ["thread", "func", "size"]
+_BY = ["thread", "func", "size", "of_all"]
 
 
 @dataclass
@@ -84,13 +85,15 @@ class Calls:
         printing = unknown + [o for o in owners if self.rank_of(o) == 0]
         known = calls.filter(pl.col("owner").is_in(printing), pl.col("datatype").is_between(0, _KNOWN_TYPES - 1))
         width = pl.col("datatype").replace_strict(dict(enumerate(DATATYPE_BYTES)), return_dtype=pl.UInt64)
-        parts = pl.when(pl.col("func").is_in(_ALL_RANKS)).then(pl.col("nranks")).otherwise(1)
         # Counts beyond 2^40 are no calls but broken digits; as sizes they would run over.
         known = known.filter(pl.col("count") < 1 << 40, pl.col("nranks") < 1 << 20).with_columns(
-            size=pl.col("count") * width * parts.cast(pl.UInt64), guessed=pl.col("owner").is_in(unknown)
+            size=pl.col("count") * width, of_all=pl.lit(False), guessed=pl.col("owner").is_in(unknown)
         )
-        fresh = known.select(
-            "place", "thread", "func", "size", "owner", "call_no",
+        together = known.filter(pl.col("func").is_in(ALL_RANKS)).with_columns(
+            size=pl.col("size") * pl.col("nranks").cast(pl.UInt64), of_all=pl.lit(True)
+        )
+        fresh = pl.concat([known, together]).sort("place", maintain_order=True).select(
+            "place", "thread", "func", "size", "of_all", "owner", "call_no",
             first_owner=pl.lit(None, pl.Int64), doubtful=pl.lit(None, pl.Boolean),
             taken=pl.lit(False), guessed=pl.col("guessed"),
         )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from postmortem.ingest.readers.nccl_log.comms import PIECES
@@ -25,14 +24,6 @@ Writer = Callable[["Pass", "Record", int, Kind], None]
 # NET/NAME/DEVICE[(rank whose NIC it is)][/GDRDMA[(PCI)]][/Shared]; NAME may hold blanks.
 _NET = re.compile(r"NET/(.+?/-?\d+)(?:\((\d{1,9})\))?(/GDRDMA(?:\([^)]*\))?)?(?:/.*)?")
 _SEPARATOR = re.compile(r"-?\d+\.")  # some versions print a number and a full stop
-
-
-def year_of(ns: int) -> int | None:
-    """The year of a UTC epoch time in ns; None outside of what a calendar knows."""
-    try:
-        return datetime.fromtimestamp(ns // 1_000_000_000, UTC).year
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _place(record: Record, line: int) -> int:

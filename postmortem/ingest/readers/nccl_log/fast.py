@@ -24,7 +24,7 @@ _BEFORE = re.compile(
 )
 _PTR = r"(0x[0-9a-f]{1,16}|\(nil\))"
 _AFTER = re.compile(
-    r"(\d{1,9}) op (\d{1,9}) root (-?\d{1,9}) comm " + _PTR + r" \[nranks=(\d{1,9})\] stream " + _PTR + r"\r?\n?",
+    r"(\d{1,9}) op (\d{1,10}) root (-?\d{1,9}) comm " + _PTR + r" \[nranks=(\d{1,9})\] stream " + _PTR + r"\r?\n?",
     re.ASCII,
 )
 _CHOSEN = re.compile(

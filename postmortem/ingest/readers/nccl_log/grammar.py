@@ -31,7 +31,8 @@ BODY = re.compile(r"(?:[\d.]+ )?(?:(\S+:\d+)(?: \((\w+)\))? )?NCCL (INFO|WARN|TR
 BARE = re.compile(r"(?:\[(-?\d{1,9})\] )?(?:(\S+:\d+) )?NCCL (INFO|WARN|TRACE|CALL) (.+)", re.S)
 BARE_VERSION = re.compile(r"NCCL version \d+\.\d+(?:\.\d+)?\S*\+(?:cuda|hip)\d+[\d.]*$")
 
-# Digits are bounded so that every number fits its column (9: int32, 18: int64, 19 and 16 hex: uint64).
+# Digits are bounded so that every number fits its column (9: int32, 18: int64, 19 and 16 hex: uint64). A reduction
+# that a process made itself has any number up to 2^31: NCCL mixes the communicator's address into it.
 _PTR = r"(?:0x[0-9a-f]{1,16}|\(nil\))"
 _FLOAT = r"\d{1,15}(?:\.\d+)?"
 _COMM = (
@@ -45,8 +46,9 @@ _DEVICE = (
 )
 _SIZED = r"(?P<func>\w+): (?P<bytes>\d{1,19}) Bytes -> "
 _VARIANT = r"(?P<func>\w+) \[(?P<variant>[^\]]+)\]: (?P<bytes>\d{1,19}) Bytes -> "
-_RANGE = r"(?: channel\{Lo\.\.Hi\}=\{(?P<channel_lo>\d{1,9})\.\.(?P<channel_hi>\d{1,9})\})?"
-_LAUNCH = r"(?: nchannels (?P<channels>\d{1,9}))?(?: nthreads (?P<threads>\d{1,9}))?(?: nWorks \d+)?"
+_CLUSTER = r"(?: cgaClusterSize \d+)?"
+_RANGE = r"(?: channel\{Lo\.\.Hi\}=\{(?P<channel_lo>\d{1,9})\.\.(?P<channel_hi>\d{1,9})\})?" + _CLUSTER
+_LAUNCH = r"(?: nchannels (?P<channels>\d{1,9}))?(?: nthreads (?P<threads>\d{1,9}))?(?: nWorks \d+)?" + _CLUSTER
 _CHANNEL = r"(?P<channel>\d{1,9})(?:/(?P<index>\d{1,9}))? : "
 _ENDS = (
     r"(?P<from_rank>\d{1,9})(?:\[(?P<from_dev>[0-9a-f]+)\])? -> (?P<to_rank>\d{1,9})(?:\[(?P<to_dev>[0-9a-f]+)\])?"
@@ -86,7 +88,7 @@ _STRICT: dict[str, tuple[tuple[str, str], ...]] = {
             + _PTR
             + r" recvbuff "
             + _PTR
-            + r" count (?P<count>\d{1,19}) datatype (?P<datatype>\d{1,9}) op (?P<op>\d{1,9}) root (?P<root>-?\d{1,9})"
+            + r" count (?P<count>\d{1,19}) datatype (?P<datatype>\d{1,9}) op (?P<op>\d{1,10}) root (?P<root>-?\d{1,9})"
             r" comm (?P<comm>" + _PTR + r") \[nranks=(?P<nranks>\d{1,9})\] stream (?P<stream>" + _PTR + r")(?: .*)?",
         ),
     ),

@@ -99,12 +99,18 @@ class Unwrapper:
 
 
 def clean(line: str) -> str:
-    """A line without terminal colours, whether or not their escape byte survived, and Ray's count of repeats."""
+    """A line without terminal colours, whether or not their escape byte survived."""
     if "m" in line and ("\x1b" in line or "[" in line):
         line = _COLOUR.sub("", line)
-    if "x across cluster]" in line:
-        line = _REPEATED.sub("", line)
     return line
+
+
+def take_repeats(text: Text) -> bool:
+    """Take Ray's count of repeats off a text; whether it had one, and other workers' lines were left out for it."""
+    if "x across cluster]" not in text.text:
+        return False
+    text.text, found = _REPEATED.subn("", text.text)
+    return found > 0
 
 
 def unlink(line: str) -> str:

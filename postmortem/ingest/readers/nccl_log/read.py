@@ -6,18 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from postmortem.base.units import count
 from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
 from postmortem.ingest.readers.nccl_log import detail, fast
 from postmortem.ingest.readers.nccl_log.calls import Calls
 from postmortem.ingest.readers.nccl_log.comms import Communicators, Process
 from postmortem.ingest.readers.nccl_log.errors import Troubles
 from postmortem.ingest.readers.nccl_log.grammar import CUT_PREFIX, TAIL, classify
-from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of
+from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of, take_repeats
 from postmortem.ingest.readers.nccl_log.records import Finder, Record
 from postmortem.ingest.readers.nccl_log.rows import Rows
 from postmortem.ingest.readers.nccl_log.stretch import Waiting, column_records
-from postmortem.ingest.readers.nccl_log.times import Clock
-from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs
+from postmortem.ingest.readers.nccl_log.times import Clock, in_zone_of
+from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs, Writer
 
 CHUNK = 16 << 20  # bytes read at once: larger ones gain nothing and cost memory
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
@@ -45,6 +46,7 @@ class Pass:
         self.lines = 0
         self.parsed = 0
         self.torn = 0
+        self.left_out = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.local = False
@@ -81,6 +83,7 @@ class Pass:
         if text.broken:
             self._reject(text, text.broken, "")
             return
+        repeated = take_repeats(text)
         if self._wrapped is not None and self._unwrap(text):
             return
         records = self.finder.find(text)
@@ -90,6 +93,7 @@ class Pass:
                 self._nothing(text, bool(records))
             return
         self.parsed += len(text.lines)
+        self.left_out += repeated
         line = text.lines[0]
         for record in records:
             if record.level == "WARN" and record.message.endswith(_WRAPPED_END):
@@ -125,8 +129,7 @@ class Pass:
         self.last_ns = ns if self.last_ns is None else max(self.last_ns, ns)
         self.local |= local
         self.zoned |= not local
-        if self.watchdogs.year is None:
-            self.watchdogs.year = detail.year_of(ns)
+        self.watchdogs.near_ns = ns
 
     def end(self) -> None:
         """What waits for more lines gets none."""
@@ -155,13 +158,21 @@ class Pass:
         if not any(mark in text.text for mark in MARKS):
             return False
         line = text.lines[0]
-        told = self.watchdogs.read(text.text, line, self.rows)
+        at, rank = lead_of(text.text)
+        lead = text.text[:at]
+        stamp = in_zone_of(self.finder.clock.find(lead)[0], text.stamp)
+        if stamp is not None:
+            self.watchdogs.near_ns = stamp.ns
+        told = self.watchdogs.read(text.text, line, self.rows, Writer.of(lead, rank))
         if told is None:
             return False
+        if stamp is not None:
+            self.time(stamp.ns, stamp.local)
         self.parsed += len(text.lines)
         self.rows.add(
-            "nccl_records", line, 0, told.level, told.kind, None, None, None, None, None, None, None,
-            None, told.message, False, told.rank,
+            "nccl_records", line, 0, told.level, told.kind, None, None, None, None,
+            stamp.ns if stamp else None, stamp.whose if stamp else None, stamp.local if stamp else None,
+            None, told.message, False, rank,
         )  # fmt: skip
         return True
 
@@ -234,8 +245,8 @@ def read(source: Source) -> Iterator[Item]:
     run.communicators.rows(run.rows)
     yield from run.rows.batches()
     yield from run.take_rejects()
-    for why, count in sorted(run.ignored.items()):
-        yield Ignored(why, count)
+    for why, lines in sorted(run.ignored.items()):
+        yield Ignored(why, lines)
     yield from notes(run)
     yield facts(run)
 
@@ -245,7 +256,13 @@ def notes(run: Pass) -> Iterator[Note]:
     if run.torn:
         yield Note(
             "data_loss", "nccl-torn-records",
-            f"{run.torn} records are torn or cut (several writers on one pipe, or a cut file): none was read",
+            f"{count(run.torn, 'record')} torn or cut (several writers on one pipe, or a cut file): none was read",
+        )  # fmt: skip
+    if run.left_out:
+        yield Note(
+            "data_loss", "nccl-left-out",
+            f"Ray wrote {count(run.left_out, 'record')} in place of several alike: calls and choices are not all here;"
+            " set RAY_DEDUP_LOGS=0",
         )  # fmt: skip
     if run.local:
         yield Note(

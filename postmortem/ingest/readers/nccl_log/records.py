@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from postmortem.ingest.readers.nccl_log.grammar import BARE, BARE_VERSION, BODY, PREFIX
 from postmortem.ingest.readers.nccl_log.lines import Text, lead_of, unlink
-from postmortem.ingest.readers.nccl_log.times import Clock, Stamp
+from postmortem.ingest.readers.nccl_log.times import Clock, Stamp, in_zone_of
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Finder:
                     body[1] if body else None,
                     body[3] if body else None,
                     (body[4] if body else line[start.end() : end]).rstrip(),
-                    stamp or (outer if first else None),
+                    in_zone_of(stamp, outer if first else None),
                     rank if first else None,
                 )
             )
@@ -94,11 +94,11 @@ class Finder:
     def _bare(self, line: str, outer: Stamp | None) -> list[Record]:
         at, rank = lead_of(line)
         if BARE_VERSION.match(line, at):
-            stamp = self.clock.find(line[:at])[0] or outer
+            stamp = in_zone_of(self.clock.find(line[:at])[0], outer)
             return [Record(0, None, None, None, None, None, "VERSION", line[at:].rstrip(), stamp, rank)]
         match = BARE.match(line, at)
         if match is None or not match[4].strip():
             return []
-        stamp = self.clock.find(line[:at])[0] or outer
+        stamp = in_zone_of(self.clock.find(line[:at])[0], outer)
         dev = None if match[1] is None else int(match[1])
         return [Record(0, None, None, None, dev, match[2], match[3], match[4].rstrip(), stamp, rank)]

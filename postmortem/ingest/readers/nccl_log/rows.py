@@ -52,7 +52,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
     "nccl_settings": pa.schema([*_PLACE, ("tid", _I64), ("name", _S), ("value", _S)]),
     "torch_watchdog": pa.schema([
-        ("line", _I64), ("kind", _S), ("rank", _I32), ("pg", _S), ("pg_name", _S), ("seq", _I64),
+        ("line", _I64), ("kind", _S), ("rank", _I32), ("prefix_rank", _I32), ("pg", _S), ("pg_name", _S), ("seq", _I64),
         ("op", _S), ("numel", _I64), ("numel_out", _I64), ("timeout_ms", _F), ("ran_ms", _F),
         ("last_enqueued", _I64), ("last_completed", _I64), ("t_ns", _I64), ("time_text", _S),
     ]),

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from postmortem.ingest.reader import Batch
-from postmortem.ingest.readers.nccl_log.calls import CALL, CHOICE, Calls
+from postmortem.ingest.readers.nccl_log.calls import ALL_RANKS, CALL, CHOICE, Calls
 from postmortem.ingest.readers.nccl_log.comms import PIECES
 from postmortem.ingest.readers.nccl_log.grammar import DATATYPE_BYTES, DATATYPES, OPS
 from postmortem.ingest.readers.nccl_log.rows import SCHEMAS
@@ -46,7 +46,9 @@ class Waiting:
             rows = _named(all_calls, made, numbers)
             yield frame_batch("nccl_calls", rows)
         if len(all_choices):
-            asked = all_choices.select("place", "thread", "func", size="bytes").cast(pl.Schema(CHOICE))
+            numbers_alone = pl.col("predicted_us").is_not_null() & pl.col("variant").is_null()
+            of_all = (numbers_alone & pl.col("func").is_in(ALL_RANKS)).fill_null(value=False)
+            asked = all_choices.select("place", "thread", "func", size="bytes", of_all=of_all).cast(pl.Schema(CHOICE))
             empty = pl.DataFrame(schema={**CALL, "owner": pl.Int64, "call_no": pl.Int64})
             chosen = numbers.choose(empty if made is None else made, asked)
             told = all_choices.with_columns(chosen["owner"], chosen["call_no"])

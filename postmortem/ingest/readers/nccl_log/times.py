@@ -18,6 +18,7 @@ ANY = re.compile(_DAY + _ZONE, re.ASCII)
 OWN = re.compile(r"\[?" + _DAY + _ZONE + r"\]? ?$", re.ASCII)
 
 NS_DIGITS = 9  # digits of a fraction of a second that make nanoseconds
+QUARTER_NS = 900 * 10**NS_DIGITS  # zones lie whole quarters of an hour from UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,14 @@ def seconds_of(year: int, month: int, day: int, hour: int, minute: int, second: 
         return None
 
 
+def year_of(ns: int) -> int | None:
+    """The year of a UTC epoch time in ns; None outside of what a calendar knows."""
+    try:
+        return datetime.fromtimestamp(ns // 10**NS_DIGITS, UTC).year
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def _offset(zone: str | None) -> int:
     """Seconds east of UTC."""
     if not zone or zone in {"Z", "UTC"}:
@@ -63,6 +72,13 @@ def _stamp(match: re.Match[str], whose: str) -> Stamp | None:
 def _within(ns: int, whose: str, local: bool) -> Stamp | None:
     """A stamp; None where int64 cannot hold its ns (years beyond 2262: broken digits)."""
     return Stamp(ns, whose, local) if abs(ns) < 1 << 63 else None
+
+
+def in_zone_of(stamp: Stamp | None, other: Stamp | None) -> Stamp | None:
+    """A record's time; where its zone is not printed, in that which another time on its line tells. Else the other."""
+    if stamp is None or other is None or not stamp.local or other.local:
+        return stamp or other
+    return _within(stamp.ns + round((other.ns - stamp.ns) / QUARTER_NS) * QUARTER_NS, stamp.whose, False)
 
 
 def container_time(text: str) -> Stamp | None:
@@ -98,6 +114,8 @@ class Clock:
         if own_match is not None:
             bracketed = lead[own_match.start()] == "["
             stamp = _stamp(own_match, "nccl" if bracketed else "launcher")
+            if stamp is not None and (before := ANY.search(lead, 0, own_match.start())):
+                stamp = in_zone_of(stamp, _stamp(before, "launcher"))
             return stamp, own_match.start() if bracketed else len(lead)
         match = ANY.search(lead)
         return (_stamp(match, "launcher") if match else None), len(lead)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from postmortem.ingest.readers.nccl_log.rows import Rows, integer
-from postmortem.ingest.readers.nccl_log.times import NS_DIGITS, seconds_of
+from postmortem.ingest.readers.nccl_log.times import NS_DIGITS, seconds_of, year_of
 
 # A line may repeat another rank's words ("terminated with exception: [Rank 2] Watchdog ...").
 WATCHDOG = re.compile(
@@ -25,6 +25,7 @@ _GLOG = re.compile(
     r"\[(?P<level>[EWIF])(?:(?P<month>\d{1,2})(?P<day>\d\d) (?P<time>(\d\d):(\d\d):(\d\d)\.(\d{1,9})))?\s+"
     r"ProcessGroupNCCL\.[ch]pp:\d+\]"
 )
+_WORKER = re.compile(r"\([^()]*\bpid=\d+[^()]*\)")  # Ray's and vLLM's prefix
 _PG = re.compile(r"\[PG (?:ID )?(\d{1,9})(?: PG GUID [^\s()]*(?:\(([^)]*)\))?)? Rank \d+\]")
 # Enough to look closer: what every line of these two kinds holds.
 MARKS = ("Watchdog caught collective", "last enqueued")
@@ -32,12 +33,30 @@ MARKS = ("Watchdog caught collective", "last enqueued")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A line of the watchdog: kind, level, rank, text."""
+    """A line of the watchdog: kind, level, text."""
 
     kind: str
     level: str
-    rank: int
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What the launcher's prefix tells of the process that wrote a line: its rank, its name; None: nothing."""
+
+    rank: int | None
+    name: str | None
+
+    @classmethod
+    def of(cls, lead: str, rank: int | None) -> Writer:
+        """The writer of a line that begins with ``lead``."""
+        name = _WORKER.search(lead)
+        return cls(rank, name[0] if name else None)
+
+    def may_be(self, other: Writer) -> bool:
+        """Whether nothing tells the two apart."""
+        pairs = ((self.rank, other.rank), (self.name, other.name))
+        return all(one is None or another is None or one == another for one, another in pairs)
 
 
 @dataclass(slots=True)
@@ -46,55 +65,57 @@ class Watchdogs:
 
     PyTorch prints a timeout again when it ends the process; the second telling names the
     process group, which the first does not, so the two cannot be told apart by group.
+    Ranks are those in the process group: rank 0 of two groups is two processes.
     """
 
     repeats: int = 0
-    year: int | None = None
-    _told: set[tuple[object, ...]] = field(default_factory=set)
+    near_ns: int | None = None  # the latest time with a year that the log gave
+    _told: dict[tuple[object, ...], list[Writer]] = field(default_factory=dict)
 
-    def read(self, text: str, line: int, rows: Rows) -> Told | None:
+    def read(self, text: str, line: int, rows: Rows, writer: Writer) -> Told | None:
         """A line as a row of torch_watchdog (unless told before); None where it is none."""
         glog = _GLOG.search(text)
         level = glog["level"] if glog else "E"
         status = STATUS.search(text)
         watchdog = WATCHDOG.search(text)
         if watchdog is not None:
-            rank = int(watchdog["rank"])
-            self._timeout(watchdog, text, line, glog, rows)
-            return Told("torch_watchdog", level, rank, text[glog.start() if glog else watchdog.start() :])
+            self._timeout(watchdog, text, line, glog, rows, writer)
+            return Told("torch_watchdog", level, text[glog.start() if glog else watchdog.start() :])
         if status is None:
             return None
-        rank = int(status["rank"])
         t_ns, time_text = self._time(glog)
-        key = ("status", rank, status["pg"], status["seq"], status["enqueued"], status["completed"])
-        if self._new(key):
+        key = ("status", *status.group("rank", "pg", "guid", "seq", "enqueued", "completed"))
+        if self._new(key, writer):
             rows.add(
-                "torch_watchdog", line, "status", rank, status["pg"], status["name"],
+                "torch_watchdog", line, "status", int(status["rank"]), writer.rank, status["pg"], status["name"],
                 int(status["seq"]), None, None, None, None, None,
                 int(status["enqueued"]), int(status["completed"]), t_ns, time_text,
             )  # fmt: skip
-        return Told("torch_pg_status", level, rank, text[glog.start() if glog else status.start() :])
+        return Told("torch_pg_status", level, text[glog.start() if glog else status.start() :])
 
-    def _timeout(self, found: re.Match[str], text: str, line: int, glog: re.Match[str] | None, rows: Rows) -> None:
+    def _timeout(
+        self, found: re.Match[str], text: str, line: int, glog: re.Match[str] | None, rows: Rows, writer: Writer
+    ) -> None:
         group = _PG.search(text, 0, found.start())
         # Two groups may time out at the same number: what ran and how long tells them apart.
-        key = ("timeout", found["rank"], found["seq"], found["op"], found["shape"], found["timeout"], found["ran"])
-        if not self._new(key):
+        key = ("timeout", *found.group("rank", "seq", "op", "shape", "timeout", "ran"))
+        if not self._new(key, writer):
             return
         numel = _NUMEL.search(found["shape"])
         t_ns, time_text = self._time(glog)
         rows.add(
-            "torch_watchdog", line, "timeout", int(found["rank"]), group[1] if group else None,
+            "torch_watchdog", line, "timeout", int(found["rank"]), writer.rank, group[1] if group else None,
             group[2] if group else None, integer(found["seq"]), found["op"],
             int(numel[1]) if numel else None, int(numel[2]) if numel else None,
             float(found["timeout"]), float(found["ran"]), None, None, t_ns, time_text,
         )  # fmt: skip
 
-    def _new(self, key: tuple[object, ...]) -> bool:
-        if key in self._told:
+    def _new(self, key: tuple[object, ...], writer: Writer) -> bool:
+        told = self._told.setdefault(key, [])
+        if any(writer.may_be(other) for other in told):
             self.repeats += 1
             return False
-        self._told.add(key)
+        told.append(writer)
         return True
 
     def _time(self, glog: re.Match[str] | None) -> tuple[int | None, str | None]:
@@ -102,9 +123,14 @@ class Watchdogs:
             return None, None
         month, day = int(glog["month"]), int(glog["day"])
         text = f"{month:02d}{day:02d} {glog['time']}"
-        if self.year is None:
+        year = None if self.near_ns is None else year_of(self.near_ns)
+        if self.near_ns is None or year is None:
             return None, text
-        base = seconds_of(self.year, month, day, int(glog[5]), int(glog[6]), int(glog[7]))
-        if base is None:
+        # The year is not printed: of the years around the log's own it is the nearest, a new one may have begun since.
+        clock = (month, day, int(glog[5]), int(glog[6]), int(glog[7]))
+        bases = [base for y in (year - 1, year, year + 1) if (base := seconds_of(y, *clock)) is not None]
+        if not bases:
             return None, text
+        near_s = self.near_ns // 10**NS_DIGITS
+        base = min(bases, key=lambda s: abs(s - near_s))
         return base * 10**NS_DIGITS + int(glog[8].ljust(NS_DIGITS, "0")), text
