@@ -241,10 +241,11 @@ def _spill(part: Path) -> Path:
 
 def sweep(folder: Path, pattern: str) -> None:
     """Remove what ingests left that were killed: parts of stores that nobody has written to for a day."""
-    for part in folder.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):  # another ingest sweeps, too
-            if time.time() - part.stat().st_mtime > STALE_S:
-                _remove(part)
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        for part in folder.glob(pattern):
+            with contextlib.suppress(OSError):  # another ingest sweeps, too; another user's part stays
+                if time.time() - part.stat().st_mtime > STALE_S:
+                    _remove(part)
 
 
 def _remove(part: Path) -> None:
