@@ -68,7 +68,8 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
         if run(con, "SELECT current_setting('lock_configuration')") != [(True,)]:  # else opened twice
             run(con, "SET TimeZone = 'UTC'")
             run(con, "SET lock_configuration = true")
-        rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema'")
+        # the first is the store's own: a bundle.toml may tell of a store, too
+        rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema' ORDER BY rowid LIMIT 1")
     except duckdb.Error as e:
         raise StoreError(str(path), str(e).splitlines()[0], "delete it and run again") from e
     if rows != [(str(SCHEMA_VERSION),)]:
