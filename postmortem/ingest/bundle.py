@@ -164,7 +164,7 @@ def read_settings(path: Path, name: str) -> Settings:
     try:
         if path.stat().st_size > MAX_TOML_BYTES:
             raise BundleUnreadable(name, "is larger than 1 MiB", "a bundle.toml is a few lines")
-        data = tomllib.loads(path.read_text("utf-8"))
+        data = tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editors put a byte order mark first
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OverflowError) as e:
         raise BundleUnreadable(name, f"is not valid TOML: {e}", "correct that line") from e
     except OSError as e:
@@ -173,17 +173,14 @@ def read_settings(path: Path, name: str) -> Settings:
     for section, content in data.items():
         if section in {"nvtx", "source"}:
             continue
-        if not isinstance(content, dict):
-            values[section] = _scalar(name, section, content)
-            continue
-        for key, value in content.items():
-            dotted = f"{section}.{key}"
+        dotted = {f"{section}.{k}": v for k, v in content.items()} if isinstance(content, dict) else {section: content}
+        for key, value in dotted.items():
             if isinstance(value, datetime | date):
-                values[f"{dotted}_ns"] = _epoch_ns(name, dotted, value)
-            elif dotted in TIMES:
-                raise BundleUnreadable(name, f"{dotted} must be a time", "write it as 2026-11-02T10:00:00Z, unquoted")
+                values[f"{key}_ns"] = _epoch_ns(name, key, value)
+            elif key in TIMES or (key.removesuffix("_ns") in TIMES and type(value) is not int):
+                raise BundleUnreadable(name, f"{key} must be a time", "write it as 2026-11-02T10:00:00Z, unquoted")
             else:
-                values[dotted] = _scalar(name, dotted, value)
+                values[key] = _scalar(name, key, value)
     for section in ("incident", "baseline"):
         start, end = values.get(f"{section}.start_ns"), values.get(f"{section}.end_ns")
         if start is not None and end is not None and start >= end:

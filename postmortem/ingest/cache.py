@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import BundleUnreadable, StoreError
@@ -36,23 +37,33 @@ def store_of(
     and time changed. Raises BundleUnreadable, NothingRecognised, StoreError.
     """
     state = _state(bundle, keep_environment)
-    index = cache_folder() / "index" / f"{_hash(str(bundle.resolve()), str(store))}.json"
-    known = _read(index)
-    if not fresh and known and known.get("state") == state and Path(known["store"]).is_file():
-        return Path(known["store"])
-    place = store or cache_folder() / "stores" / f"{_content(bundle, keep_environment)}.duckdb"
-    inside = bundle.resolve()
-    if inside in place.resolve().parents or place.resolve() == inside:
+    store = store and store.absolute()
+    inside, cache = bundle.resolve(), cache_folder()
+    index = cache / "index" / f"{_hash(str(inside), str(store))}.json"
+    if not fresh and (known := _known(index, state)):
+        return known
+    place = store or cache / "stores" / f"{_content(bundle, keep_environment)}.duckdb"
+    if _lies_in(place, inside):
         raise StoreError(str(place), "lies in the bundle, which is only read", "choose another place with --store FILE")
-    if fresh or store or not place.is_file():
+    reads = bool(fresh or store or not place.is_file())
+    if reads:
         from postmortem.ingest.load import ingest
 
-        sweep(cache_folder() / "stores", ".*.duckdb.*.part")
-        index.unlink(missing_ok=True)
+        if not _lies_in(cache, inside):
+            sweep(cache / "stores", ".*.duckdb.*.part")
         ingest(bundle, place, keep_environment=keep_environment, progress=progress, derive=derive)
-    if _state(bundle, keep_environment) == state:  # else a file changed meanwhile: stale from the start
-        _write(index, {"state": state, "store": str(place)})
+    if _state(bundle, keep_environment) == state:
+        if not _lies_in(cache, inside):
+            _remember(index, state, place)
+    elif reads and not store:  # a file changed meanwhile: the store is not of what its name says
+        place = place.replace(place.with_stem(f"{place.stem}-changed"))
     return place
+
+
+def _lies_in(place: Path, bundle: Path) -> bool:
+    """Whether a file or folder is, or would be, part of the bundle."""
+    place = place.resolve()
+    return place == bundle or bundle in place.parents
 
 
 def _hash(*texts: str) -> str:
@@ -82,10 +93,12 @@ def _content(bundle: Path, keep_environment: bool) -> str:
 
 def _state(bundle: Path, keep_environment: bool) -> str:
     """What the store depends on, as JSON text: every file's name, size and time, and the options."""
+    files: list[list[str | int]] = []
     try:
-        files = [
-            [name, (st := p.stat()).st_size, st.st_mtime_ns, st.st_ctime_ns, st.st_ino] for name, p in _paths(bundle)
-        ]
+        bundle.stat()
+        for name, path in _paths(bundle):
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed; the ingest says so
+                files.append([name, *_stamp(path)])
     except (OSError, ValueError) as e:  # ValueError: a NUL in the path
         why = getattr(e, "strerror", None) or str(e)
         raise BundleUnreadable(str(bundle), why, "name a folder or an archive") from e
@@ -94,19 +107,26 @@ def _state(bundle: Path, keep_environment: bool) -> str:
     )
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """The index entry, or None where there is none or it is damaged."""
+def _stamp(path: Path) -> list[int]:
+    """What changes where a file is written to or another one takes its place."""
+    now = path.stat()
+    return [now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino]
+
+
+def _known(index: Path, state: str) -> Path | None:
+    """The store of a bundle in this state, if it is still the very file that was written: one that --store names may
+    have become another bundle's.
+    """
     try:
-        entry = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        entry = json.loads(index.read_text("utf-8"))
+        store = Path(entry["store"])
+        return store if entry["state"] == state and entry["stamp"] == _stamp(store) else None
+    except (OSError, ValueError, TypeError, KeyError):  # no entry, a damaged one, or no store
         return None
-    return entry if isinstance(entry, dict) and isinstance(entry.get("store"), str) else None
 
 
-def _write(path: Path, entry: dict[str, Any]) -> None:
-    """Whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(entry).encode())
-    except OSError as e:
-        raise StoreError(str(path), e.strerror or str(e), "set XDG_CACHE_HOME to a place that can be written") from e
+def _remember(index: Path, state: str, store: Path) -> None:
+    """Whole or not at all. Where the cache cannot be written, the next question reads the bundle again."""
+    with contextlib.suppress(OSError):
+        index.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(index, json.dumps({"state": state, "store": str(store), "stamp": _stamp(store)}).encode())

@@ -68,7 +68,8 @@ def open_store(path: Path) -> duckdb.DuckDBPyConnection:
         if run(con, "SELECT current_setting('lock_configuration')") != [(True,)]:  # else opened twice
             run(con, "SET TimeZone = 'UTC'")
             run(con, "SET lock_configuration = true")
-        rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema'")
+        # the first is the store's own: a bundle.toml may tell of a store, too
+        rows = run(con, "FROM bundle SELECT value WHERE key = 'store.schema' ORDER BY rowid LIMIT 1")
     except duckdb.Error as e:
         raise StoreError(str(path), str(e).splitlines()[0], "delete it and run again") from e
     if rows != [(str(SCHEMA_VERSION),)]:
@@ -241,10 +242,11 @@ def _spill(part: Path) -> Path:
 
 def sweep(folder: Path, pattern: str) -> None:
     """Remove what ingests left that were killed: parts of stores that nobody has written to for a day."""
-    for part in folder.glob(pattern):
-        with contextlib.suppress(FileNotFoundError):  # another ingest sweeps, too
-            if time.time() - part.stat().st_mtime > STALE_S:
-                _remove(part)
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        for part in folder.glob(pattern):
+            with contextlib.suppress(OSError):  # another ingest sweeps, too; another user's part stays
+                if time.time() - part.stat().st_mtime > STALE_S:
+                    _remove(part)
 
 
 def _remove(part: Path) -> None:

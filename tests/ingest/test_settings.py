@@ -49,6 +49,9 @@ WRONG = {
     "[incident]\nstart = 2026-11-02": "incident.start must be a time, not a date",
     "[incident]\nstart = 10:00:00": "incident.start must be a time",
     "[incident]\nstart = 2026-11-02T10:00:00": "incident.start has no time zone",
+    '[incident]\nstart_ns = "x"\nend = 2026-11-02T10:00:00Z': "incident.start_ns must be a time",
+    "[baseline]\nend_ns = [1]": "baseline.end_ns must be a time",
+    '"incident.end_ns" = "x"': "incident.end_ns must be a time",
     "[baseline]\nend = 2400-01-01T00:00:00Z": "lies outside the years 1678 to 2262",
     "[incident]\nstart = 2026-11-02T10:00:00Z\nend = 2026-11-02T10:00:00Z": "incident.end is not after incident.start",
     "[deployment.more]\na = 1": "deployment.more must be a plain value",
@@ -90,6 +93,23 @@ def test_settings_that_are_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (1 << 21))
     with pytest.raises(BundleUnreadable, match="larger than 1 MiB"):
         read_settings(path, "bundle.toml")
+
+
+def test_settings_of_a_windows_editor(tmp_path: Path) -> None:
+    """A byte order mark and CRLF are no part of the text."""
+    path = tmp_path / "bundle.toml"
+    path.write_bytes(b'\xef\xbb\xbf[incident]\r\ntitle = "t"\r\n')
+    assert read_settings(path, "bundle.toml").values == {"incident.title": "t"}
+
+
+def test_settings_named_as_the_stores_own(tmp_path: Path) -> None:
+    """What a deployment tells of a store of its own does not pass for the version of ours."""
+    place = tmp_path / "b"
+    place.mkdir()
+    (place / "r.jsonl").write_text('{"record":"s","req_id":"q","step":0}\n')
+    (place / "bundle.toml").write_text('[store]\nschema = 1\n[derived]\nis_before = "x"\n')
+    ingest(place, store := tmp_path / "s.duckdb")
+    assert rows(store, "FROM bundle SELECT value WHERE key = 'store.schema' ORDER BY rowid")[1:] == [("1",)]
 
 
 def test_nearest_settings_hold(tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ import pytest
 from builders import straggler, write_bundle
 
 from postmortem.api import Incident, open_bundle
+from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import QueryError, StoreError
 from postmortem.ingest import cache, load
+from postmortem.ingest.files import walk
 from postmortem.ingest.load import ingest
-from postmortem.store.store import STALE_S, create, open_store
+from postmortem.store.store import STALE_S, create, open_store, sweep
 from tests.ingest.nsys.exports import ordinary
 from tests.ingest.stores import contents, rows
 
@@ -341,3 +343,114 @@ def test_no_secret_of_a_real_export(real: Path, tmp_path: Path) -> None:
         assert not [v for v in secrets if v in said]
     if not tried:
         pytest.skip("no real export here has captured an environment")
+
+
+def test_a_store_that_another_bundle_took(bundle: Path, tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """One --store for two bundles holds the last one's: the first is read again, never answered from the other's."""
+    other = changed(bundle, tmp_path / "other")
+    store = tmp_path / "s.duckdb"
+    counted = []
+    for place in (bundle, other, bundle):
+        with open_bundle(place, store=store) as incident:
+            counted.append(incident.sql("SELECT count(*) AS n FROM s_records WHERE replica = 'a'")["n"][0])
+    assert counted == [ROWS - 6, ROWS - 5, ROWS - 6]
+    store.write_bytes(store.read_bytes()[:5000])  # what a full disk or a torn copy leaves
+    assert opened(bundle, store=store).query("sources").height == 3
+
+
+def test_a_relative_store(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A --store is told from the folder that one stands in, and is not the cache's own for being named None."""
+    other = changed(bundle, tmp_path / "other")
+    stores = []
+    for folder, place in (("one", bundle), ("two", other), ("two", bundle), ("two", bundle)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        stores.append(cache.store_of(place, Path("None"), False, None))
+    assert stores == [tmp_path / folder / "None" for folder in ("one", "two", "two", "two")]
+    assert rows(stores[1], "FROM s_records SELECT count(*) WHERE replica = 'a'") == [(ROWS - 6,)]
+
+
+@pytest.mark.parametrize("store", [None, "s.duckdb"])
+def test_a_cache_in_the_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str | None
+) -> None:
+    """Whoever takes his home folder for the bundle gets no cache file among the evidence."""
+    place = tmp_path / "b"
+    shutil.copytree(bundle, place)
+    before = sorted(place.rglob("*"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / ".cache"))
+    if store is None:
+        with pytest.raises(StoreError, match="lies in the bundle"):
+            open_bundle(place)
+    else:
+        open_bundle(place, store=tmp_path / store).close()
+    assert sorted(place.rglob("*")) == before
+
+
+def test_a_cache_that_cannot_be_written(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a cache --store answers all the same; without it the error names the way."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(StoreError, match="choose a place with --store"):
+        open_bundle(bundle)
+    for _ in range(2):
+        with open_bundle(bundle, store=tmp_path / "s.duckdb") as incident:
+            assert incident.query("sources").height == 3
+
+
+def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative XDG_CACHE_HOME is ignored, as its standard has it; a user without a home is told what to set."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("cache", ""):
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert cache_folder() == tmp_path / ".cache" / "postmortem"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])  # a container's user whom no list names
+    with pytest.raises(StoreError, match="no home folder is known; set XDG_CACHE_HOME"):
+        cache_folder()
+
+
+@pytest.mark.slow
+def test_a_file_that_changes_while_it_is_read(bundle: Path, tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """What was read then is not kept as what the bundle held before."""
+    place, before = tmp_path / "b", tmp_path / "before"
+    for folder in (place, before):
+        shutil.copytree(bundle, folder)
+        (folder / "own.txt").write_text("this test's own")
+
+    def grow(*_: object) -> None:
+        with (place / "b.jsonl").open("a") as f:
+            f.write('{"record":"s","req_id":"one-more","step":0,"replica":"b"}\n')
+
+    opened(place, progress=grow)
+    count = "SELECT count(*) AS n FROM s_records WHERE replica = 'b'"
+    assert opened(before).sql(count)["n"][0] == ROWS - 6
+    assert opened(place).sql(count)["n"][0] == ROWS - 5
+
+
+@pytest.mark.parametrize("what", ["of another user", "in a closed folder"])
+def test_what_cannot_be_swept(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Leftovers that are not ours to remove, or not even to list, hinder nobody."""
+    left = tmp_path / ".s.duckdb.aaaa.part"
+    left.touch()
+    past = time.time() - STALE_S - 60
+    os.utime(left, (past, past))
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat" if what == "of another user" else "glob", refused)
+        sweep(tmp_path, ".s.duckdb.*.part")
+    assert left.exists()
+
+
+def test_a_file_that_vanishes(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that is rotated away between the listing and the reading stops no other file."""
+    place = tmp_path / "b"
+    shutil.copytree(bundle, place)
+    listed = walk(place)
+    (place / "a.jsonl").unlink()
+    monkeypatch.setattr(cache, "walk", lambda _: listed)
+    with open_bundle(place, store=tmp_path / "s.duckdb") as incident:
+        assert incident.query("sources")["path"].to_list() == ["b.jsonl", "rank0.sqlite"]
