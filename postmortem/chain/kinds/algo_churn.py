@@ -40,6 +40,7 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
     Which of them computed this prompt is not recorded, so that ids do not join.
     """
     calm = str(known["algo_id_reference"][0])
+    case = case.on(known["replica"][0])
     admitted = case.frame("requests", req_id=case.req_id).row(0, named=True)["admitted_ns"]
     first_ns = known["ts_ns"][0] if known["step"][0] == 0 else None
     kept = RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")

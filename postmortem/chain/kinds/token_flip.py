@@ -28,6 +28,8 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     if not flip.exact:
         seen, agree = f"{seen}, as far as recorded", "earlier steps agree where both are recorded"
         missing = (Missing(f"whether an earlier step than {flip.step} differs", "token_id of every step of both"),)
+    if flip.replica is None:
+        missing += (Missing("on which replica it ran, and what went on there", "replica in its s records"),)
     tests: tuple[Test, ...] = (
         Test("order", True, seen),
         mechanism(None if case.input.same is None else True, f"{_input(case)}; {agree}"),
