@@ -3,18 +3,21 @@
 -- decode_key holds the compared decode settings as text, numbers in one spelling; temperature, top_p, top_k, min_p and seed
 -- count only where sampling is on: none of them moves the largest logit. greedy is NULL where no decode configuration was
 -- recorded. repeatable: the same input should give the same tokens, since it decodes greedily or with a seed (-1 is none:
--- servers draw one of their own then).
+-- servers draw one of their own then). prefix: the key of what it took of its prompt from the prefix cache, 'some' without
+-- a key, 'none'; NULL where it is not recorded.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW request_keys AS
 WITH settings AS (
     SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
-           shaping_events, truncated, trunc_reason, decode_cfg_applied AS cfg,
+           shaping_events, truncated, trunc_reason,
+           CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'some') WHEN NOT prefix_cache_used THEN 'none' END AS prefix,
+           decode_cfg_applied AS cfg,
            TRY_CAST(cfg->>'$.temperature' AS DOUBLE) AS temperature, TRY_CAST(cfg->>'$.top_k' AS BIGINT) AS top_k,
            CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy
     FROM x_records
 )
 SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
-       shaping_events, truncated, trunc_reason, greedy,
+       shaping_events, truncated, trunc_reason, prefix, greedy,
        greedy OR coalesce(setting_of(cfg, '/seed') <> '-1', false) AS repeatable,
        CASE WHEN cfg IS NOT NULL THEN concat_ws(' ',
            CASE WHEN greedy THEN 'greedy' ELSE concat_ws(' ',
