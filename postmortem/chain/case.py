@@ -22,26 +22,31 @@ T = TypeVar("T")
 
 
 class Case:
-    """The request in question, its reference, and the replica that it ran on."""
+    """The request in question, its reference, and the ``replica`` that is looked at: the one that it flipped on."""
 
     def __init__(self, catalogue: Catalogue, req_id: str, reference: str | None, flip: Flip | None) -> None:
         self.catalogue = catalogue
         self.req_id = req_id
         self.reference = reference
         self.flip = flip
+        self.replica = flip.replica if flip else None
+
+    def on(self, replica: str | None) -> Case:
+        """The same case, looked at on another replica: a request that moved ran its earlier steps there."""
+        if replica == self.replica:
+            return self
+        other = Case(self.catalogue, self.req_id, self.reference, self.flip)
+        other.replica = replica
+        return other
 
     def frame(self, query: str, **params: Any) -> pl.DataFrame:
-        """A query's rows, fetched once."""
-        return self.catalogue.kept(query, **params)
+        """A query's rows, fetched once; none where it asks for a replica that nothing names: NULL would mean all."""
+        rows = self.catalogue.kept(query, **params)
+        return rows.clear() if params.get("replica", "") is None else rows
 
     def evidence(self, query: str, **params: Any) -> Evidence:
         """The query as evidence, with the number of its rows."""
         return Evidence(query, params, self.catalogue.count(query, **params))
-
-    @property
-    def replica(self) -> str | None:
-        """The replica that the request flipped on."""
-        return self.flip.replica if self.flip else None
 
     @cached_property
     def input(self) -> Input:
@@ -59,11 +64,15 @@ class Case:
         both = mine.join(theirs, on="step", suffix="_reference").sort("step")
         return both.filter(pl.col("step") <= self.flip.step) if self.flip else both
 
+    @property
+    def told(self) -> bool:
+        """Whether any step's token is recorded on both sides."""
+        tokens = pl.col("token_id", "token_id_reference")
+        return not self.steps.filter(pl.all_horizontal(tokens.is_not_null())).is_empty()
+
     @cached_property
     def iterations(self) -> pl.DataFrame:
         """The replica's iterations in order: one row an iteration."""
-        if self.replica is None:
-            return self.frame("iterations").clear()
         return self.frame("iterations", replica=self.replica).sort("iteration")
 
     @cached_property

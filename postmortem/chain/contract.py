@@ -80,7 +80,7 @@ CONTRACT = (
     Part(
         "batch",
         "s",
-        ("batch_size", "batch_fp"),
+        ("batch_size",),  # a fingerprint alone does not tell how large it was
         "whether the scheduler changed the batch",
         _S.format("batch_size") + "; TensorRT-LLM enable_iter_req_stats; vLLM SchedulerOutput.num_scheduled_tokens",
     ),
@@ -108,7 +108,7 @@ CONTRACT = (
     Part(
         "tactic",
         "s",
-        ("algo_id", "kernel_variant"),
+        ("algo_id",),  # the chain holds tactics against each other by it
         "whether another kernel ran: the link from batch to bits",
         _S.format("algo_id") + "; else Nsight Systems with kernels (nsys -t cuda --cuda-graph-trace=node)",
     ),

@@ -53,13 +53,18 @@ def inflated(
     if (more := _more_than_length(case, effect, up, up.found.ratio[2])) is not None:
         return more
     now, calm = part_ms[up.found.now], part_ms[up.found.calm]
-    ratio, low, high = median_effect(now, calm, "ratio")
-    longer = with_unit(ratio, "ratio")
-    if not low > 1:
-        sure = f"95 % interval {with_unit(low, 'ratio')} to {with_unit(high, 'ratio')}"
-        return RuledOut(
-            f"{part} took {longer} of its calm time ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}"
-        )
+    unit, none = "ratio", 1.0
+    effect_size, low, high = median_effect(now, calm, "ratio")
+    longer = with_unit(effect_size, "ratio")
+    said = f"{part} took {longer} of its calm time"
+    if not np.isfinite([effect_size, low, high]).all():  # no time at all when calm: nothing is so many times that
+        unit, none = "ms", 0.0
+        effect_size, low, high = median_effect(now, calm, "difference")
+        longer = f"{with_unit(effect_size, 'ms')} more than"
+        said = f"{part} took {longer} its calm time"
+    if not low > none:
+        sure = f"95 % interval {with_unit(low, unit)} to {with_unit(high, unit)}"
+        return RuledOut(f"{said} ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}")
     total = up.total_ms[up.found.now]
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
@@ -67,11 +72,11 @@ def inflated(
         part_of = (
             f"{100 * share:.0f} % of the iterations' inflation ({100 * share_low:.0f} to {100 * share_high:.0f} %)"
         )
-        return RuledOut(f"{part} took {longer} of its calm time: {part_of}")
+        return RuledOut(f"{said}: {part_of}")
     window = Window(_begun(up.iterations[up.found.now], now, calm), up.window.stop)
     tests = (
         order(window.first, effect.facts["stop"]),
-        size(ratio, low, high, "ratio", 1),
+        size(effect_size, low, high, unit, none),
         specificity(up.found.change.p_value, "one change of level among blocks of shuffled iterations"),
         mechanism(
             window.stop == effect.facts["stop"],
@@ -96,7 +101,7 @@ def inflated(
         tests=tests,
         evidence=tuple(case.evidence(query, replica=case.replica) for query in queries),
         facts={
-            "ratio": ratio,
+            "ratio": effect_size if unit == "ratio" else None,
             "share": share,
             "excess_ms": float(np.median(now) - np.median(calm)),
             "window": [up.window.first, up.window.stop],

@@ -37,17 +37,20 @@ def steps_of(case: Case, column: str) -> Steps | Unseen:
 
 
 def left_tactic(case: Case) -> pl.DataFrame:
-    """The request's steps on the replica that it flipped on whose tactic was not the reference's: one row a step.
+    """The request's steps on the replica that is looked at whose tactic was not the reference's: one row a step.
 
     One that moved ran its other steps in another engine's iterations.
     """
-    return case.steps.filter((pl.col("replica") == case.replica) & (pl.col("algo_id") != pl.col("algo_id_reference")))
+    other = pl.col("algo_id") != pl.col("algo_id_reference")
+    return case.steps.filter(pl.col("replica").eq_missing(case.replica) & other)
 
 
 def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pairs: str) -> Found:
     """The link of the last step that ran another plan. ``pairs`` counts flips with and without another ``noun``."""
+    last = steps.other.row(-1, named=True)
+    case = case.on(last["replica"])
     assert case.flip is not None  # noqa: S101  asked only where a token flipped
-    last, first = steps.other.row(-1, named=True), steps.other.row(0, named=True)
+    first = steps.other.filter(pl.col("replica").eq_missing(case.replica)).row(0, named=True)
     usual, ran = last[f"{column}_reference"], last[column]
     near = case.iterations.filter(
         pl.col("iteration").is_between(first["iteration"], last["iteration"]) & pl.col(column).is_not_null()

@@ -90,7 +90,7 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
     return Scan(
         bundle=bundle,
         requests=len(counted),
-        compared=len(catalogue.rows("references")),
+        compared=catalogue.view("compared").height,
         incidents=tuple(sorted(clusters(catalogue, chains), key=lambda c: (-len(c.requests), -c.iterations))),
         divergences=tuple(_divergence(chain) for chain in chains),
         stragglers=tuple(ask(catalogue, "late_ranks").to_dicts()),

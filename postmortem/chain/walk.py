@@ -52,6 +52,9 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
         )
         return _without(bundle, req_id, reference, Verdict.NO_REFERENCE, why)
     if flip is None and case.input.same is not False:
+        if not case.told:  # that no token differs is no finding where none was held against another
+            why = Missing(f"whether its tokens are those of {reference}", "token_id of the same steps of both")
+            return _without(bundle, req_id, reference, Verdict.NO_REFERENCE, why)
         return _without(bundle, req_id, reference, Verdict.NO_DIVERGENCE, None)
     links, contributing, alternatives, missing = _back(case)
     root = links[0] if links and kinds()[links[0].kind].role == "root" else None
@@ -249,7 +252,8 @@ def _path(case: Case, effect: Link | None, candidates: list[Kind], notes: _Notes
     links: list[Link] = []
     aside: list[Found] = []
     while candidates:
-        best, beside = _causes(case, effect, candidates, notes)
+        here = case if effect is None else case.on(effect.replica)
+        best, beside = _causes(here, effect, candidates, notes)
         aside += beside
         if best is None:
             break

@@ -63,7 +63,7 @@ def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFram
 
 def none_parted(catalogue: Catalogue) -> str:
     """Why no request is looked at: how many could be compared, of how many."""
-    return none_parted_text(len(catalogue.rows("references")), len(catalogue.rows("requests")))
+    return none_parted_text(catalogue.view("compared").height, len(catalogue.rows("requests")))
 
 
 def links_frame(chain: Chain | None) -> pl.DataFrame:

@@ -3,8 +3,9 @@
 -- The calmest comes first: the one whose worst regime is mildest; then one that ran within the named baseline;
 -- then the one on the undisturbed replica, that for whose iterations the fewest requests waited; then the one that itself
 -- ran another tactic than the planned one least, then that left its replica's most frequent plan (tactic and precision)
--- least; then the replica whose requests left it least; then the one whose step times spread least (p95 over median); then
--- the member with whose tokens most agree; then the earliest. The reference itself has none.
+-- least; then the replica whose requests left it least; then the member with whose tokens most agree; then the one whose
+-- replica's step times spread least (p95 over median; no two spread alike, so it comes late); then the earliest. The
+-- reference itself has none.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW references_of AS
 WITH members AS (
@@ -54,8 +55,8 @@ WITH members AS (
 ), ranked AS (
     SELECT *, row_number() OVER (
         PARTITION BY effective_text_sha256, decode_key
-        ORDER BY strained NULLS LAST, named_calm DESC, waiting NULLS LAST, unplanned NULLS LAST, own NULLS LAST, varied NULLS LAST, spread NULLS LAST,
-                 agree DESC, since_ns NULLS LAST, req_id
+        ORDER BY strained NULLS LAST, named_calm DESC, waiting NULLS LAST, unplanned NULLS LAST, own NULLS LAST, varied NULLS LAST,
+                 agree DESC, spread NULLS LAST, since_ns NULLS LAST, req_id
     ) AS place
     FROM weighed
 )

@@ -1,36 +1,39 @@
+-- uses: _shared/setting_of
 -- One row a request: what must be equal for two requests to be each other's replay.
--- decode_key holds the compared decode settings as text, numbers in one spelling; the seed counts
--- only where sampling is on. greedy is NULL where no decode configuration was recorded. repeatable: the
--- same input should give the same tokens, since it decodes greedily or with a seed.
+-- decode_key holds the compared decode settings as text, numbers in one spelling; temperature, top_p, top_k, min_p and seed
+-- count only where sampling is on: none of them moves the largest logit. greedy is NULL where no decode configuration was
+-- recorded. repeatable: the same input should give the same tokens, since it decodes greedily or with a seed (-1 is none:
+-- servers draw one of their own then). prefix: the key of what it took of its prompt from the prefix cache, 'some' without
+-- a key, 'none'; NULL where it is not recorded.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW request_keys AS
 WITH settings AS (
     SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
-           shaping_events, truncated, trunc_reason, decode_cfg_applied AS cfg,
-           TRY_CAST(decode_cfg_applied->>'$.temperature' AS DOUBLE) AS temperature,
-           TRY_CAST(decode_cfg_applied->>'$.top_k' AS BIGINT) AS top_k
+           shaping_events, truncated, trunc_reason,
+           CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'some') WHEN NOT prefix_cache_used THEN 'none' END AS prefix,
+           decode_cfg_applied AS cfg,
+           TRY_CAST(cfg->>'$.temperature' AS DOUBLE) AS temperature, TRY_CAST(cfg->>'$.top_k' AS BIGINT) AS top_k,
+           CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy
     FROM x_records
 )
 SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
-       shaping_events, truncated, trunc_reason,
-       CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy,
-       CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false)
-                                      OR cfg->>'$.seed' IS NOT NULL END AS repeatable,
+       shaping_events, truncated, trunc_reason, prefix, greedy,
+       greedy OR coalesce(setting_of(cfg, '/seed') <> '-1', false) AS repeatable,
        CASE WHEN cfg IS NOT NULL THEN concat_ws(' ',
-           'temperature=' || coalesce(CAST(temperature AS VARCHAR), '-'),
-           'top_p=' || coalesce(CAST(TRY_CAST(cfg->>'$.top_p' AS DOUBLE) AS VARCHAR), '-'),
-           'top_k=' || coalesce(CAST(top_k AS VARCHAR), '-'),
-           'min_p=' || coalesce(CAST(TRY_CAST(cfg->>'$.min_p' AS DOUBLE) AS VARCHAR), '-'),
+           CASE WHEN greedy THEN 'greedy' ELSE concat_ws(' ',
+               'temperature=' || coalesce(CAST(temperature AS VARCHAR), '-'),
+               'top_p=' || coalesce(CAST(TRY_CAST(cfg->>'$.top_p' AS DOUBLE) AS VARCHAR), '-'),
+               'top_k=' || coalesce(CAST(top_k AS VARCHAR), '-'),
+               'min_p=' || coalesce(CAST(TRY_CAST(cfg->>'$.min_p' AS DOUBLE) AS VARCHAR), '-')) END,
            'repetition_penalty=' || coalesce(CAST(TRY_CAST(cfg->>'$.repetition_penalty' AS DOUBLE) AS VARCHAR), '-'),
            'presence_penalty=' || coalesce(CAST(TRY_CAST(cfg->>'$.presence_penalty' AS DOUBLE) AS VARCHAR), '-'),
            'frequency_penalty=' || coalesce(CAST(TRY_CAST(cfg->>'$.frequency_penalty' AS DOUBLE) AS VARCHAR), '-'),
-           'stop=' || coalesce(CAST(cfg->'$.stop' AS VARCHAR), '-'),
-           'logit_bias=' || coalesce(CAST(cfg->'$.logit_bias' AS VARCHAR), '-'),
-           'guided=' || coalesce(CAST(coalesce(
-               cfg->'$.guided_decoding', cfg->'$.structured_outputs', cfg->'$.response_format',
-               cfg->'$.guided_json', cfg->'$.guided_regex', cfg->'$.guided_choice', cfg->'$.guided_grammar'
-           ) AS VARCHAR), '-'),
-           CASE WHEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) THEN 'seed=any'
-                ELSE 'seed=' || coalesce(CAST(cfg->'$.seed' AS VARCHAR), '-') END
+           'stop=' || coalesce(setting_of(cfg, '/stop'), '-'),
+           'logit_bias=' || coalesce(setting_of(cfg, '/logit_bias'), '-'),
+           'guided=' || coalesce(
+               setting_of(cfg, '/guided_decoding'), setting_of(cfg, '/structured_outputs'),
+               setting_of(cfg, '/response_format'), setting_of(cfg, '/guided_json'), setting_of(cfg, '/guided_regex'),
+               setting_of(cfg, '/guided_choice'), setting_of(cfg, '/guided_grammar'), '-'),
+           CASE WHEN greedy THEN 'seed=any' ELSE 'seed=' || coalesce(setting_of(cfg, '/seed'), '-') END
        ) END AS decode_key
 FROM settings

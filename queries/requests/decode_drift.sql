@@ -1,6 +1,7 @@
 -- Which decode settings differ from the reference's, key by key.
--- One row a key whose values differ (numbers by value: 0 is 0.0). counts is false where the difference cannot
--- change a token: the seed of a greedy request, and max_tokens, which only ends the answer earlier.
+-- One row a key whose values differ (numbers by value: 0 is 0.0; null, an empty list and an empty object set nothing).
+-- counts is false where the difference cannot change a token: temperature, top_p, top_k, min_p and seed of two greedy
+-- requests, and max_tokens, which only ends the answer earlier.
 -- param: req_id VARCHAR - = NULL — only this request; NULL: all that saw another input than most of their prompt
 -- param: vs VARCHAR - = NULL — compare with this request; NULL: with the most frequent input of the prompt
 -- column: req_id VARCHAR - — request
@@ -10,7 +11,7 @@
 -- column: reference_value VARCHAR - — the reference's, as JSON; NULL: not set
 -- column: counts BOOLEAN - — whether the difference can change a token
 -- needs: x_records(decode_cfg_applied)
--- uses: _shared/other_inputs_of, _shared/request_keys
+-- uses: _shared/other_inputs_of, _shared/request_keys, _shared/setting_of
 WITH pairs AS (
     SELECT req_id, reference FROM other_inputs_of WHERE $vs IS NULL AND ($req_id IS NULL OR req_id = $req_id)
     UNION ALL
@@ -28,12 +29,12 @@ WITH pairs AS (
     FROM both_sides, unnest(list_distinct(json_keys(mine) || json_keys(theirs))) AS _(setting)
 ), settings AS (
     SELECT req_id, reference, setting, greedy,
-           CAST(json_extract(mine, '/' || replace(replace(setting, '~', '~0'), '/', '~1')) AS VARCHAR) AS value,
-           CAST(json_extract(theirs, '/' || replace(replace(setting, '~', '~0'), '/', '~1')) AS VARCHAR) AS reference_value
+           '/' || replace(replace(setting, '~', '~0'), '/', '~1') AS key,
+           setting_of(mine, key) AS value, setting_of(theirs, key) AS reference_value
     FROM keys
 )
 SELECT req_id, reference, setting, value, reference_value,
-       NOT (setting = 'max_tokens' OR setting = 'seed' AND greedy) AS counts
+       NOT (setting = 'max_tokens' OR setting IN ('temperature', 'top_p', 'top_k', 'min_p', 'seed') AND greedy) AS counts
 FROM settings
 WHERE coalesce(CAST(TRY_CAST(value AS DOUBLE) AS VARCHAR), value)
       IS DISTINCT FROM coalesce(CAST(TRY_CAST(reference_value AS DOUBLE) AS VARCHAR), reference_value)

@@ -16,10 +16,8 @@
 -- uses: _shared/request_keys, _shared/steps
 WITH members AS (
     SELECT k.req_id, k.replica, k.effective_text_sha256 AS text, k.decode_key, k.effective_tokens, k.raw_prompt_sha256 AS raw,
-           CAST(k.shaping_events AS VARCHAR) AS shaping,
-           CASE WHEN x.prefix_cache_used THEN coalesce(x.prefix_cache_key, 'used') WHEN NOT x.prefix_cache_used THEN 'none' END AS prefix
+           CAST(k.shaping_events AS VARCHAR) AS shaping, k.prefix
     FROM request_keys AS k
-    JOIN x_records AS x ON x.req_id = k.req_id AND x.replica IS NOT DISTINCT FROM k.replica
     WHERE k.repeatable AND k.effective_text_sha256 IS NOT NULL
 ), grouped AS (
     SELECT text, decode_key, min(req_id) AS replay_group, count(*) AS requests,

@@ -8,6 +8,7 @@
 -- column: raw_prompt_sha256 VARCHAR - — prompt before shaping
 -- column: effective_text_sha256 VARCHAR - — text after shaping
 -- column: effective_tokens BIGINT tokens — after shaping
+-- column: prefix VARCHAR - — key of what it took of its prompt from the prefix cache; some: without a key; none; NULL: not recorded
 -- column: greedy BOOLEAN - — decoded greedily; NULL where no configuration was recorded
 -- column: repeatable BOOLEAN - — decoded greedily or with a seed: the same input should give the same tokens
 -- column: decode_key VARCHAR - — compared decode settings
@@ -25,7 +26,7 @@ WITH k AS (
     FROM request_runs WHERE $req_id IS NULL OR req_id = $req_id
 )
 SELECT coalesce(k.req_id, r.req_id) AS req_id, coalesce(k.replica, r.replica) AS replica, k.admitted_ns,
-       k.raw_prompt_sha256, k.effective_text_sha256, k.effective_tokens, k.greedy, k.repeatable, k.decode_key,
+       k.raw_prompt_sha256, k.effective_text_sha256, k.effective_tokens, k.prefix, k.greedy, k.repeatable, k.decode_key,
        CASE WHEN k.effective_text_sha256 IS NOT NULL AND k.decode_key IS NOT NULL
             -- over all requests: one asked for alone keeps the name of its group
             THEN (SELECT min(g.req_id) FROM request_keys AS g

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import Trace, straggler, write_bundle
@@ -214,3 +217,24 @@ def test_a_cause_that_began_before_it_told(tmp_path: Path, opened: Opener) -> No
     assert [(link.kind, link.iteration) for link in chain.links[:3]] == [
         ("quant_stall", 67), ("straggler_rank", 70), ("collective_inflation", 70),
     ]  # fmt: skip
+
+
+def test_collectives_that_took_no_time_when_calm(tmp_path: Path, opened: Opener) -> None:
+    """Times of calm collectives round to 0: nothing is so many times that, and what they took more is told in ms."""
+    calm, late = straggler()
+    records = late.records
+
+    def rounded() -> list[dict[str, Any]]:
+        quick = {"comm_ms": 0.0, "sync_ms": 0.0}
+        return [
+            r | quick | {"gpu_ms": r["gpu_ms"] - r["comm_ms"]} if "gpu_ms" in r and r["iteration"] < 70 else r
+            for r in records()
+        ]
+
+    late.records = rounded  # type: ignore[method-assign]
+    chain = opened(write_bundle(tmp_path, calm, late)).chain("b-1")
+    assert [link.kind for link in chain.links] == WHOLE
+    # the builder's 1 ms of transfer, and 5 ms of waiting
+    assert re.search(r"collectives took 6(\.0\d)? ms more than their calm median for 12 iterations", chain.narrative)
+    said = json.dumps(chain.to_dict())
+    assert not re.search(r"\b(nan|inf|infinity)\w?\b", said, re.IGNORECASE)

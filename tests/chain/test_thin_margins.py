@@ -64,6 +64,25 @@ def test_what_was_not_recorded_is_named(tmp_path: Path, opened: Opener, step: in
     assert chain.missing[0].what == what
 
 
+@pytest.mark.parametrize(
+    ("compared", "change"),
+    [
+        (0, lambda r: {k: v for k, v in r.items() if k != "token_id"}),
+        (5, lambda r: None if r.get("req_id") == "b-1" and r["record"] == "s" and r["step"] < 100 else r),
+    ],
+    ids=["no token", "other steps"],
+)
+def test_tokens_that_nobody_held_against_another(
+    tmp_path: Path, opened: Opener, compared: int, change: Callable[[Record], Record | None]
+) -> None:
+    """No step's token is recorded on both sides: that the answers are the same is not said, nor counted."""
+    folder = rewritten(tmp_path, lambda r: None if r.get("req_id") == "a-1" and r.get("step", 0) >= 100 else change(r))
+    incident = opened(folder)
+    chain = incident.chain("b-1", vs="a-1")
+    assert (chain.verdict, chain.missing[0].record) == (Verdict.NO_REFERENCE, "token_id of the same steps of both")
+    assert incident.scan().compared == compared
+
+
 def test_sampled_requests_are_no_replays(tmp_path: Path, opened: Opener) -> None:
     """At temperature 1 without a seed the same input may give other tokens: no cause is named, asked for or not."""
     sampled = {"decode_cfg_applied": {"temperature": 1.0, "top_p": 0.95}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def test_what_is_missing_is_named(tmp_path: Path, opened: Opener) -> None:
     (part,) = [f for f in found.contract if f.part == "precision path"]
     assert (part.status, part.recorded, part.records) == ("absent", 0, 1440)  # 2 replicas, 6 requests, 120 steps
     assert "precision_path" in part.how
+
+
+def test_what_the_chain_cannot_use_is_no_record_of_it(tmp_path: Path, opened: Opener) -> None:
+    """Kernels' names and fingerprints of batches beside no tactic and no size: the chain names both as missing."""
+    bundle = write_bundle(tmp_path, *straggler())
+    for file in bundle.glob("*.jsonl"):
+        text = file.read_text().replace('"algo_id":', '"kernel_variant":')
+        file.write_text(re.sub(r'"batch_size": (\d+)', r'"batch_fp": "\1"', text))
+    incident = opened(bundle)
+    assert "algo_id in the s records of both" in [m.record for m in incident.chain("b-1").missing]
+    status = {f.part: f.status for f in incident.audit().contract}
+    assert (status["tactic"], status["batch"]) == ("absent", "absent")
 
 
 def test_all_recorded(tmp_path: Path, opened: Opener) -> None:

@@ -53,8 +53,8 @@ def median_effect(
 ) -> tuple[float, float, float]:
     """Median of ``now`` against that of ``calm``: (effect, low, high), a 95 % percentile interval.
 
-    A ratio over a calm median of 0 is infinite. ``lasting``: blocks as long as neighbours go together. NaN where either
-    is empty.
+    A ratio over a calm median of 0 is infinite, and its bounds may be NaN. ``lasting``: blocks as long as neighbours go
+    together. NaN where either is empty.
     """
     if not now.size or not calm.size:
         return float("nan"), float("nan"), float("nan")
@@ -66,8 +66,8 @@ def median_effect(
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = a / b if kind == "ratio" else a - b
         centre = np.median(now) / np.median(calm) if kind == "ratio" else np.median(now) - np.median(calm)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
+        tail = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(draws, [tail, 1 - tail])
     return float(centre), float(low), float(high)
 
 

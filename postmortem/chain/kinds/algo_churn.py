@@ -40,9 +40,10 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
     Which of them computed this prompt is not recorded, so that ids do not join.
     """
     calm = str(known["algo_id_reference"][0])
+    case = case.on(known["replica"][0])
+    kept = _beside_its_steps(case, known)
     admitted = case.frame("requests", req_id=case.req_id).row(0, named=True)["admitted_ns"]
     first_ns = known["ts_ns"][0] if known["step"][0] == 0 else None
-    kept = RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")
     if admitted is None or first_ns is None:
         return kept
     before = case.iterations.filter(
@@ -83,6 +84,35 @@ def _while_prefilling(case: Case, known: pl.DataFrame) -> Outcome:
         facts={"tactic": last["algo_id"], "reference_tactic": calm, "first_iteration": other["iteration"][0]},
     )
     return Found(link)
+
+
+def _beside_its_steps(case: Case, known: pl.DataFrame) -> Outcome:
+    """Every step ran the reference's tactic: ruled out, unless its keys and values are known to have come otherwise.
+
+    From the prefix cache, which another request had filled; or computed anew, where it was put aside.
+    """
+    mine, theirs = (
+        case.frame("requests", req_id=req_id).row(0, named=True)["prefix"] for req_id in (case.req_id, case.reference)
+    )
+    if mine is not None and theirs is not None and mine != theirs:
+        what = (
+            f"which tactic computed its prompt: it took {mine} of it from the prefix cache, {case.reference} {theirs}"
+        )
+        return Unseen(what, "replays of both without the prefix cache")
+    own = known.filter(pl.col("replica").eq_missing(case.replica) & pl.col("iteration").is_not_null())
+    own = own.select("step", "iteration", usual="algo_id_reference", gap=pl.col("iteration").diff().shift(-1))
+    # more than between most of its steps: where stages take turns, no request has a step in each iteration
+    aside = own.filter((pl.col("step").diff().shift(-1) == 1) & (pl.col("gap") > pl.col("gap").median()))
+    for step, iteration, usual, gap in aside.iter_rows():
+        ran = case.iterations.filter(pl.col("iteration").is_between(iteration + 1, iteration + gap - 1))["algo_id"]
+        other = int((ran != usual).sum())
+        if other:
+            return Unseen(
+                f"whether it was computed anew when it had been put aside after step {step}: "
+                f"{other} of {ran.len()} iterations until its next ran another tactic",
+                "recompute_tokens in its s records",
+            )
+    return RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")
 
 
 KIND = Kind(

@@ -75,7 +75,9 @@ def _late(
     batch change mostly stays late up to the flip, and they lie upstream of it too. Its p-values are corrected for two
     looks.
     """
-    stop, flipped = effect.facts["stop"], case.flip.iteration if case.flip and case.flip.iteration is not None else 0
+    stop, flip = effect.facts["stop"], case.flip
+    # one that moved flipped in an iteration of another engine
+    flipped = flip.iteration if flip and flip.iteration is not None and flip.replica == case.replica else 0
     after = np.flatnonzero((times.iterations >= stop) & (times.iterations <= flipped))[:NEAREST]
     ranked: list[Lateness] = []
     for looks, rows in enumerate((now, np.concatenate([now, after])), 1):

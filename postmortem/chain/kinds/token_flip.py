@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from postmortem.chain.model import Flip
 
 
+KERNELS = "the kernels of both: Nsight Systems with them (nsys -t cuda --cuda-graph-trace=node), or kernel_variant"
+
+
 def detect(case: Case, _effect: Link | None) -> Outcome:
     """The first differing step; its margin against how far margins move between tactics."""
     flip = case.flip
@@ -28,6 +31,8 @@ def detect(case: Case, _effect: Link | None) -> Outcome:
     if not flip.exact:
         seen, agree = f"{seen}, as far as recorded", "earlier steps agree where both are recorded"
         missing = (Missing(f"whether an earlier step than {flip.step} differs", "token_id of every step of both"),)
+    if flip.replica is None:
+        missing += (Missing("on which replica it ran, and what went on there", "replica in its s records"),)
     tests: tuple[Test, ...] = (
         Test("order", True, seen),
         mechanism(None if case.input.same is None else True, f"{_input(case)}; {agree}"),
@@ -77,11 +82,20 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
         decides = Missing("how far apart the two tokens were", "the logits of both")
         return Test("size", None, said, mine, "logits"), (decides,)
     widest, known = _noise(case)
+    moved = mine + (theirs or 0.0)  # at least: where the reference's is not recorded, its part is not told
+    if _one_plan(case):
+        said = (
+            "every step up to it ran the reference's plan, as far as recorded: no noise between plans moved the margin"
+        )
+        decides = Missing(f"what moved the margin by {number(moved)}, where both ran one plan", KERNELS)
+        return Test("size", None, said, moved, "logits"), (decides,)
     if widest is None:
         said = "no step with the same tokens ran another plan: the noise between plans is unknown"
-        decides = Missing("how far margins move between the two plans", "replays of the same text under both plans")
+        decides = Missing(
+            "how far margins move between the two plans",
+            "replays of the same text under both plans, with margin in the s records of all",
+        )
         return Test("size", None, said, mine, "logits"), (decides,)
-    moved = mine + (theirs or 0.0)  # at least: where the reference's is not recorded, its part is not told
     both = "" if theirs is None else f", the reference's {number(theirs)}: it moved by both"
     said = (
         f"margin {number(mine)}{both}; between the two plans margins moved by up to {number(widest)} in {known} steps"
@@ -91,6 +105,13 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
         "more replays of the same text under both plans",
     )
     return Test("size", moved <= widest, said, moved, "logits"), () if moved <= widest else (decides,)
+
+
+def _one_plan(case: Case) -> bool:
+    """Whether every step up to the flip ran the reference's tactic, and none is known to have left its precision."""
+    kept = pl.col("algo_id") == pl.col("algo_id_reference")
+    left = pl.col("precision_path") != pl.col("precision_path_reference")
+    return bool(case.steps.select((kept.fill_null(value=False) & ~left.fill_null(value=False)).all()).item())
 
 
 def _noise(case: Case) -> tuple[float | None, int]:
