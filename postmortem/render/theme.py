@@ -25,6 +25,8 @@ TITLE = 13
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 #: More columns than this are aggregated before drawing: about one a pixel.
 COLUMNS = 700
+#: Altair refuses to draw more rows of one frame than these.
+MOST_ROWS = 5000
 
 INK = "#1f2933"
 SOFT = "#5f6b7a"

@@ -308,3 +308,44 @@ def test_marks_of_no_margin_are_seen_whole() -> None:
     assert y["scale"]["domain"][0] < 0
     assert min(y["axis"]["values"]) == 0
     assert max(y["axis"]["values"]) < y["scale"]["domain"][1]
+
+
+def test_a_request_of_ten_thousand_steps_is_drawn_with_its_thinnest_margin() -> None:
+    """Of more steps than pixels each column's thinnest margin is drawn, every tactic's dots reach as far, and it says
+    so."""
+    n, thin = 10_000, 6_543
+    steps = pl.DataFrame({"step": pl.arange(0, n, eager=True)}).with_columns(
+        req_id=pl.lit("r-17"), iteration="step", ts_ns=START + pl.col("step") * MS,
+        batch_size=pl.when(pl.col("step") < 4_000).then(24).otherwise(12),
+        algo_id=pl.when(pl.col("step") < 4_000).then(pl.lit("a")).otherwise(pl.lit("b")),
+        token_id=pl.lit(7), margin=pl.when(pl.col("step") == thin).then(0.001).otherwise(0.5), role=pl.lit("request"),
+    )  # fmt: skip
+    its = steps.select(
+        "iteration", "algo_id", "batch_size", start_ns="ts_ns", end_ns=pl.col("ts_ns") + MS, queue_ms=pl.lit(0.0)
+    )
+    spec = CHARTS["incident_timeline"].spec({"request_steps": steps, "iterations": its})
+    assert max(len(rows) for rows in spec["datasets"].values()) <= 5_000
+    margins = _drawn(spec, "step", "margin")
+    assert len(margins) == 700
+    assert [row["step"] for row in margins if row["margin"] == 0.001] == [thin]
+    dots = {(row["tactic"], row["t"]) for row in _drawn(spec, "step", "tactic")}
+    for tactic, first, last in (("tactic a", 0.0, 3.999), ("tactic b", 4.0, 9.999)):
+        own = [t for name, t in dots if name == tactic]
+        assert min(own) - first < 0.02  # a column is 14 ms wide
+        assert last - max(own) < 0.02
+    lit = {(row["batch_size"], row["t"]) for row in _drawn(spec, "step", "batch_size")}
+    assert lit == {(24, 0.0), (12, 4.0), (12, 9.999)}
+    assert "the request's margins: the smallest of each of 700 columns, 700 of 10000 drawn" in json.dumps(spec["title"])
+
+
+def test_regimes_of_nine_ranks_that_change_all_the_time_are_drawn() -> None:
+    """Nine strips of 4000 stretches each stay within what altair draws, the worst of each column kept."""
+    names = ["normal", "queue_degraded"] * 2000
+    rows = [(None, n, n + 1, name) for n, name in enumerate(names)]
+    rows += [(rank, n, n + 1, "paging" if (n, rank) == (1777, 5) else names[n - rank // 4]) for rank in range(9)
+             for n in range(4000)]  # fmt: skip
+    regimes = _regimes([*rows, (9, 0, 4000, "normal")])
+    spec = CHARTS["incident_timeline"].spec({"iterations": chart_frames()["iterations"], "regimes": regimes})
+    assert max(len(rows) for rows in spec["datasets"].values()) <= 5_000
+    paged = [(row["whose"], row["t"]) for row in _drawn(spec, "whose", "regime") if row["regime"] == "paging"]
+    assert paged == [("regime, rank 5", 1.777)]

@@ -17,7 +17,6 @@ from postmortem.base.units import count, number
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.theme import CALM, INK, LIT, SHADE, WIDTH
 
-#: The customary level, of p-values corrected for all that was looked at.
 #: Height of a panel, and room beside it for its axis, pixels.
 HEIGHT = 110
 AXIS = 66

@@ -23,25 +23,31 @@ def batch_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
     batches = within(frames["iterations"].drop_nulls(["start_ns", "batch_size"]), span, "start_ns")
     if batches.is_empty():
         return []
-    # A line may be drawn by its changes alone: nothing is lost.
-    changed = batches.sort("start_ns").filter(
-        (pl.col("batch_size") != pl.col("batch_size").shift(1)).fill_null(value=True)
-        | (pl.int_range(pl.len()) == pl.len() - 1)
-    )
-    drawn, said = extremes(changed, "start_ns", "batch_size", count=2000)
-    if said:
-        notes.append(f"batch sizes: {said}")
+    drawn = _by_changes(batches, "start_ns", notes)
     rows = drawn.select(span.since("start_ns").alias("t"), "batch_size", "iteration")
     top = ceiling(rows["batch_size"])[0] * 1.1
     y = alt.Y("batch_size:Q", scale=alt.Scale(domain=[0, top]), axis=lane_axis("batch\nsequences", LANE))
     tips = [alt.Tooltip("iteration:Q"), alt.Tooltip("batch_size:Q", title="batch (sequences)")]
     line = alt.Chart(values(rows)).mark_line(color=OTHER, interpolate="step-after", strokeWidth=1.5, clip=True)
     layers = [line.encode(x=time_x(span), y=y, tooltip=tips)]
-    own = own_steps(frames, span).drop_nulls("batch_size").select("t", "batch_size", "iteration", "step")
+    own = own_steps(frames, span).drop_nulls("batch_size")
+    own = _by_changes(own, "ts_ns", notes).select("t", "batch_size", "iteration", "step")
     if own.height:
         lit = alt.Chart(values(own)).mark_line(color=LIT, interpolate="step-after", strokeWidth=2.5, clip=True)
         layers.append(lit.encode(x=time_x(span), y=y, tooltip=[alt.Tooltip("step:Q"), *tips]))
     return layers
+
+
+def _by_changes(batches: pl.DataFrame, time: str, notes: list[str]) -> pl.DataFrame:
+    """A line's rows where it changes, and its last: nothing is lost unless it changes all the time."""
+    changed = batches.sort(time).filter(
+        (pl.col("batch_size") != pl.col("batch_size").shift(1)).fill_null(value=True)
+        | (pl.int_range(pl.len()) == pl.len() - 1)
+    )
+    drawn, said = extremes(changed, time, "batch_size", count=2000)
+    if said:
+        notes.append(f"batch sizes: {said}")
+    return drawn
 
 
 def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
@@ -99,9 +105,11 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
             ],
         )
     )
-    own = own_steps(frames, span).drop_nulls("algo_id").select("t", "step", "iteration", called().alias("tactic"))
+    own = own_steps(frames, span).drop_nulls("algo_id").with_columns(called().alias("tactic"))
     if own.is_empty():
         return [strips], len(rows)
+    # A dot a column and tactic: more would lie on one another.
+    own = extremes(own, "ts_ns", "step", ("tactic",))[0].select("t", "step", "iteration", "tactic")
     ticks = alt.Chart(values(own)).mark_point(shape="circle", filled=True, color=INK, size=9, opacity=1, clip=True)
     lit = ticks.encode(x=time_x(span), y=y, tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("tactic:N"), "iteration:Q"])
     return [strips, lit], len(rows)
