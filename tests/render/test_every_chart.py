@@ -349,3 +349,27 @@ def test_regimes_of_nine_ranks_that_change_all_the_time_are_drawn() -> None:
     assert max(len(rows) for rows in spec["datasets"].values()) <= 5_000
     paged = [(row["whose"], row["t"]) for row in _drawn(spec, "whose", "regime") if row["regime"] == "paging"]
     assert paged == [("regime, rank 5", 1.777)]
+
+
+def test_a_tactic_is_drawn_from_its_own_iterations_on() -> None:
+    """Another tactic after one iteration of 200 ms among those of 10 ms is drawn from where it began, not before."""
+    its = pl.DataFrame(
+        {"iteration": [0, 1, 2, 3, 4, 5], "start_ns": [START + at * MS for at in (0, 10, 20, 30, 230, 240)],
+         "end_ns": [START + at * MS for at in (10, 20, 30, 230, 240, 250)], "algo_id": ["a", "a", "a", "a", "b", "b"]}
+    )  # fmt: skip
+    rows = _drawn(CHARTS["incident_timeline"].spec({"iterations": its}), "tactic", "share", "t", "t2")
+    assert {(row["tactic"], row["t"], row["t2"], row["share"]) for row in rows} == {
+        ("tactic a", 0.0, 0.23, 1.0), ("tactic b", 0.23, 0.25, 1.0),
+    }  # fmt: skip
+
+
+def test_of_many_iterations_a_few_share_a_column() -> None:
+    """Of 400 iterations three share a column: 400 / 160, rounded up; the last holds the one that is left."""
+    its = pl.DataFrame({"iteration": range(400), "algo_id": ["a", "b"] * 200}).with_columns(
+        start_ns=START + pl.col("iteration") * MS, end_ns=START + (pl.col("iteration") + 1) * MS
+    )
+    rows = _drawn(CHARTS["incident_timeline"].spec({"iterations": its}), "tactic", "share", "t", "t2")
+    assert len({(row["t"], row["t2"]) for row in rows}) == 134
+    first = {row["tactic"]: round(row["share"], 3) for row in rows if row["t"] == 0.0}
+    assert first == {"tactic a": 0.667, "tactic b": 0.333}
+    assert {(row["tactic"], row["t"], row["t2"]) for row in rows if row["t"] > 0.398} == {("tactic b", 0.399, 0.4)}

@@ -13,9 +13,8 @@ from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, withi
 
 #: More tactics than these share one row.
 MOST_TACTICS = 6
-#: Columns of the tactics' shares, and how many iterations each holds at least: no column may stay empty.
+#: Columns of the tactics' shares: five pixels each, so that a mixture is seen as one.
 BINS = 160
-IN_BIN = 4
 
 
 def batch_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
@@ -59,18 +58,26 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
     named = [f"tactic {tactic}" for tactic in by_share[:MOST_TACTICS]]
     other = f"{len(by_share) - len(named)} others"
     rows = [*named, other] if len(by_share) > len(named) else named
-    width = span.seconds / max(1, min(BINS, ran.height // IN_BIN))
+    each = -(-ran.height // BINS)
 
     def called(column: str = "algo_id") -> pl.Expr:
         name = pl.concat_str(pl.lit("tactic "), pl.col(column))
         return pl.when(name.is_in(named)).then(name).otherwise(pl.lit(other))
 
-    binned = ran.select(called().alias("tactic"), (span.since("start_ns") / width).floor().alias("bin"))
+    # Columns of whole iterations: a column of time would draw a tactic before the iteration that first ran it.
+    binned = ran.sort("start_ns", "iteration").select(
+        called().alias("tactic"),
+        span.since("start_ns").clip(0).alias("t"),
+        span.since("end_ns").fill_null(span.seconds).alias("end"),
+        bin=pl.int_range(pl.len()) // each,
+    )
+    ends = binned.group_by("bin").agg(pl.col("t").min(), pl.col("end").max()).sort("bin")
+    ends = ends.select("bin", "t", t2=pl.col("t").shift(-1).fill_null(pl.col("end")))
     shares = (
         binned.group_by("bin", "tactic")
         .len()
         .with_columns(share=pl.col("len") / pl.col("len").sum().over("bin"))
-        .with_columns(t=pl.col("bin") * width, t2=(pl.col("bin") + 1) * width)
+        .join(ends, on="bin")
         .with_columns(seen=(0.25 + 0.75 * pl.col("share")) * _near(life(frames, span), "t", "t2"))
         .sort("tactic", "bin")
     )
