@@ -163,6 +163,7 @@ def config() -> dict[str, Any]:
             "domainColor": OTHER,
             "tickColor": OTHER,
             "labelLimit": 220,
+            "maxExtent": 240,  # or the title of an axis is written over labels longer than Vega's own 200
         },
         "legend": {
             "labelColor": INK,
