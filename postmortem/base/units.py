@@ -49,6 +49,18 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def percent(share: float) -> str:
+    """A share as ``98.7 %``: what is less than all never reads 100 %.
+
+    >>> percent(0.987), percent(1.0), percent(0.99996), percent(0.00002), percent(0.0)
+    ('98.7 %', '100 %', '99.996 %', '0.002 %', '0 %')
+    """
+    digits = 3
+    while (text := number(100 * share, digits)) == "100" and share < 1 and digits < 12:
+        digits += 1
+    return f"{text} %"
+
+
 #: Units that are counted: one of them is written without its s.
 _COUNTED = frozenset({"cycles", "iterations", "logits", "sequences", "steps", "tokens"})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from postmortem.base.units import clock_text, count, number
+from postmortem.base.units import clock_text, count, number, percent
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text, written
@@ -70,8 +70,7 @@ def rank_lines(scan: Scan) -> list[str]:
         f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
         f"{r['first_iteration']} on, by a median of {number(r['excess_ms'])} ms "
         f"(p = {number(r['p_value'])}); at its peers' pace iterations would be {number(r['saved_ms'])} ms shorter: "
-        f"{number(100 * r['share'])} % of the waiting ({number(100 * r['share_low'])} to "
-        f"{number(100 * r['share_high'])} %)"
+        f"{percent(r['share'])} of the waiting ({number(100 * r['share_low'])} to {percent(r['share_high'])})"
         for r in scan.stragglers
     ] + [
         f"fabric {r['regime']}{_of(r)}: transfers took {number(r['ratio'])}x their normal time "
@@ -95,8 +94,8 @@ def near_cells(scan: Scan) -> list[tuple[str, ...]]:
     cells: list[tuple[str, ...]] = []
     for r in scan.near[:NEAR]:
         margin = min(r[side] for side in ("margin", "reference_margin") if r[side] is not None)
-        cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
-                      str(r["steps"]), _percent(r["risk_any"])))  # fmt: skip
+        cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), percent(r["risk"]),
+                      str(r["steps"]), percent(r["risk_any"])))  # fmt: skip
     return cells
 
 
@@ -113,10 +112,6 @@ def _near(scan: Scan, look: Look) -> str:
     rows = [[Text(visible(cell)) for cell in cells] for cells in near_cells(scan)]
     rest = near_rest(scan)
     return written(head, look) + rows_text(columns, rows, look) + (f"  {rest}\n" if rest else "")
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share)} %"
 
 
 def _of(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import count
+from postmortem.base.units import count, percent
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.phases import PHASES, phase
 from postmortem.render.theme import CALM, FIT, LIT, OTHER, SMALL, WIDTH
@@ -141,9 +141,9 @@ def tells(frames: Frames) -> str:
         times = int(own["iterations"].sum())
         full = float((own["utilisation"] * own["iterations"]).sum()) / times
         said.append(
-            f"{name}: {full:.0%} of the rows hold a token in the mean of {count(times, 'iteration')}, "
-            f"most often {count(most['tokens'], 'token')} ({most['share']:.0%} of them, "
-            f"{most['utilisation']:.0%} full{', tactic ' + most['named'] if most['named'] else ''})"
+            f"{name}: {percent(full)} of the rows hold a token in the mean of {count(times, 'iteration')}, "
+            f"most often {count(most['tokens'], 'token')} ({percent(most['share'])} of them, "
+            f"{percent(most['utilisation'])} full{', tactic ' + most['named'] if most['named'] else ''})"
         )
     return sentence(said)
 

@@ -13,7 +13,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.base.units import count, number
+from postmortem.base.units import count, number, percent
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.theme import CALM, INK, LIT, SHADE, WIDTH
 
@@ -156,11 +156,7 @@ def _panel(curve: pl.DataFrame, told: pl.DataFrame, load: str, outcome: str, *, 
 def _least(frames: Frames) -> str:
     """The smallest p-value, where any threshold was looked for."""
     least = frames["state_collapse"]["p_value"].min()
-    return (
-        f" (least p = {number(least)}, corrected for {frames['state_collapse'].height})"
-        if isinstance(least, float)
-        else ""
-    )
+    return f" (least p = {number(least)}, corrected for all that was looked at)" if isinstance(least, float) else ""
 
 
 def tells(frames: Frames) -> str:
@@ -170,8 +166,8 @@ def tells(frames: Frames) -> str:
         return sentence(
             [
                 f"beyond {number(r['threshold'])} {_unit(r['load'])} ({number(r['low'])} to {number(r['high'])}) "
-                f"{HAPPENS[r['outcome']]} in {r['share_beyond']:.0%} of iterations, else in {r['share_within']:.0%} "
-                f"(p = {number(r['p_value'])})"
+                f"{HAPPENS[r['outcome']]} in {percent(r['share_beyond'])} of iterations, else in "
+                f"{percent(r['share_within'])} (p = {number(r['p_value'])})"
                 for r in told.to_dicts()
                 if r["outcome"] in HAPPENS
             ]
@@ -189,7 +185,7 @@ def tells(frames: Frames) -> str:
         if not most["churn"]:
             continue
         said.append(
-            f"most other plans, {most['churn']:.1%} of steps, at {number(most['load_from'])} to "
+            f"most other plans, {percent(most['churn'])} of steps, at {number(most['load_from'])} to "
             f"{number(most['load_to'])} {_unit(load)}"
         )
     if not said:
