@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from rich.text import Text
 
-from postmortem.base.units import clock_text, count, number, percent
+from postmortem.base.units import count, number, percent, stretch_text
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text, written
@@ -56,11 +57,12 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     line.append(verdict, style=VERDICT_STYLES.get(cluster.verdict, "bold"))
     touched = f"{count(len(cluster.requests), 'request')}, {count(cluster.iterations, 'iteration')}"
     if cluster.first_ns is not None and cluster.last_ns is not None:
-        touched += f", {clock_text(cluster.first_ns)} to {clock_text(cluster.last_ns)}"
+        touched += f", {stretch_text(cluster.first_ns, cluster.last_ns)}"
     more = len(cluster.requests) - NAMED
     named = ", ".join(cluster.requests[:NAMED]) + (f" and {more} more" if more > 0 else "")
     body = [Text(touched), Text(visible(named), style="dim"), Text(visible(cluster.narrative))]
-    see = Text(f"postmortem chain --req {visible(cluster.example)} …", style="dim")
+    # Quoted: it is there to be copied, and an id is anybody's text.
+    see = Text(f"postmortem chain --req {quote(visible(cluster.example))} …", style="dim")
     return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from postmortem.base.errors import PostmortemError
-from postmortem.base.units import bytes_text, clock_text, count, date_text, number
+from postmortem.base.units import bytes_text, count, date_text, number, stretch_text
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain, Evidence, Link
 from postmortem.findings import ask
@@ -180,6 +180,7 @@ def environment() -> Environment:
     )
     made.globals.update({name: getattr(words, name) for name in dir(words) if name.endswith("_text")})
     made.globals.update(
+        stretch_text=stretch_text,
         GRADE_MARKS=words.GRADE_MARKS,
         GRADE_SAYS=words.GRADE_SAYS,
         VERDICT_SAYS=words.VERDICT_SAYS,
@@ -190,7 +191,6 @@ def environment() -> Environment:
     made.filters.update(
         kind=words.plain_kind,
         bytes=bytes_text,
-        clock=clock_text,
         count=count,
         date=date_text,
         number=number,

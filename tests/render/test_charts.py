@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -244,7 +245,8 @@ def test_only_a_threshold_told_from_chance_is_drawn() -> None:
     chance = frames["state_collapse"].with_columns(p_value=pl.lit(0.06))
     spec = CHARTS["state_collapse"].spec({**frames, "state_collapse": chance})
     assert _rows(spec, "threshold") == []
-    assert "No threshold is told from chance (least p = 0.06, corrected for all that was looked at)" in json.dumps(spec["title"])
+    said = "No threshold is told from chance (least p = 0.06, corrected for all that was looked at)"
+    assert said in json.dumps(spec["title"])
 
 
 def test_load_grows_to_the_right() -> None:
@@ -283,6 +285,20 @@ def test_fragments_are_a_saw_tooth_and_what_ran_stands_on_it() -> None:
         "53.1 % full, tactic 43, 44); pressured: 67.7 % of the rows hold a token in the mean of 3 iterations, most "
         "often 12 tokens (66.7 % of them, 75 % full, tactic 42)."
     )
+
+
+def test_names_of_tactics_do_not_lie_on_one_another() -> None:
+    """Of 40 numbers of tokens whose tactics have long names few are named, the most frequent first, none on another."""
+    tokens = [n for n in range(1, 41) for _ in range(3 if n == 30 else 1)]
+    frame = pl.DataFrame({"iteration": range(len(tokens)), "tokens": tokens}).with_columns(
+        start_ns=START + pl.col("iteration") * MS, utilisation=pl.lit(0.75), algo_id=pl.lit("gemm" * 20)
+    )
+    spec = CHARTS["fragment_utilisation"].spec({"fragment_iterations": frame})
+    named = sorted(row["tokens"] for row in _rows(spec, "says"))
+    # The axis ends at 48 tokens, of 1040 pixels; a name has 160 at most, 7.4 tokens, and its point.
+    assert 30 in named
+    assert all(b - a >= 7.4 for a, b in itertools.pairwise(named))
+    assert len(named) >= 3
 
 
 @pytest.mark.slow
