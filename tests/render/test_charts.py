@@ -249,6 +249,15 @@ def test_only_a_threshold_told_from_chance_is_drawn() -> None:
     assert said in json.dumps(spec["title"])
 
 
+def test_one_load_is_no_range() -> None:
+    """Where all of a point's iterations had one load, that load is told, not a range from it to itself."""
+    row = {"load": "concurrency", "iterations": 9, "steps": 9, "flips": 0, "flip": 0.0, "churn": 1.0}
+    curve = pl.DataFrame([row | {"load_from": 12.0, "load_to": 12.0}, row | {"load_from": 24.0, "load_to": 30.0}])
+    assert "100 % of steps, at 12 requests at once" in CHARTS["state_collapse"].says({"load_curve": curve})
+    curve = curve.with_columns(churn=pl.Series([0.5, 1.0]))
+    assert "100 % of steps, at 24 to 30 requests at once" in CHARTS["state_collapse"].says({"load_curve": curve})
+
+
 def test_load_grows_to_the_right() -> None:
     """Free memory falls to the right, requests and waits grow; each row of the curve is a point of both outcomes."""
     frames = chart_frames()

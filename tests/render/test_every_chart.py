@@ -364,12 +364,12 @@ def test_a_tactic_is_drawn_from_its_own_iterations_on() -> None:
 
 
 def test_of_many_iterations_a_few_share_a_column() -> None:
-    """Of 400 iterations three share a column: 400 / 160, rounded up; the last holds the one that is left."""
-    its = pl.DataFrame({"iteration": range(400), "algo_id": ["a", "b"] * 200}).with_columns(
+    """Of 1501 iterations three share a column: 1501 / 700, rounded up; the last holds the one that is left."""
+    its = pl.DataFrame({"iteration": range(1501), "algo_id": [*["a", "b"] * 750, "a"]}).with_columns(
         start_ns=START + pl.col("iteration") * MS, end_ns=START + (pl.col("iteration") + 1) * MS
     )
     rows = _drawn(CHARTS["incident_timeline"].spec({"iterations": its}), "tactic", "share", "t", "t2")
-    assert len({(row["t"], row["t2"]) for row in rows}) == 134
+    assert len({(row["t"], row["t2"]) for row in rows}) == 501
     first = {row["tactic"]: round(row["share"], 3) for row in rows if row["t"] == 0.0}
     assert first == {"tactic a": 0.667, "tactic b": 0.333}
-    assert {(row["tactic"], row["t"], row["t2"]) for row in rows if row["t"] > 0.398} == {("tactic b", 0.399, 0.4)}
+    assert {(row["tactic"], row["t"], row["t2"]) for row in rows if row["t"] > 1.498} == {("tactic a", 1.5, 1.501)}

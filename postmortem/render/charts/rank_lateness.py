@@ -70,7 +70,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         .encode(
             x=x,
             x2="x2:Q",
-            y=alt.Y("rank:O", title="rank", sort=ranks),
+            y=alt.Y("rank:O", title="rank", sort=ranks, axis=alt.Axis(labelOverlap=True)),
             color=alt.Color("late:Q", title="lateness (ms)", scale=alt.Scale(range=list(HEAT))),
             tooltip=["rank:O", "iteration:Q", alt.Tooltip("late:Q", title="lateness (ms)", format=".3f")],
         )

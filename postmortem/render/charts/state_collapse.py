@@ -75,7 +75,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     if not loads:
         return alt.hconcat(nothing("no step is compared with its reference's at two loads", WIDTH))
     said = [
-        "Point: a tenth of the iterations; bars: the loads in it, and its 95 % interval, which is at least so wide."
+        "Point: a tenth of the iterations, more where many have one load; bars: its loads, at least its 95 % interval."
     ]
     if told.height:
         said.append("Line: the load beyond which it happens, told from chance; shaded: its 95 % interval.")
@@ -184,10 +184,8 @@ def tells(frames: Frames) -> str:
         )
         if not most["churn"]:
             continue
-        said.append(
-            f"most other plans, {percent(most['churn'])} of steps, at {number(most['load_from'])} to "
-            f"{number(most['load_to'])} {_unit(load)}"
-        )
+        loads = " to ".join(dict.fromkeys(number(most[end]) for end in ("load_from", "load_to")))
+        said.append(f"most other plans, {percent(most['churn'])} of steps, at {loads} {_unit(load)}")
     if not said:
         said = [f"none of {count(int(curve['steps'].sum()) // curve['load'].n_unique(), 'step')} ran another plan"]
     return sentence([f"no load is told from chance beyond which answers leave their references{_least(frames)}", *said])

@@ -8,13 +8,11 @@ import polars as pl
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
 from postmortem.render.lanes.request import life, own_steps
-from postmortem.render.theme import DIMMED, INK, LANE, LIT, OTHER, TACTIC_COLOURS
+from postmortem.render.theme import COLUMNS, DIMMED, INK, LANE, LIT, OTHER, TACTIC_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
 #: More tactics than these share one row.
 MOST_TACTICS = 6
-#: Columns of the tactics' shares: five pixels each, so that a mixture is seen as one.
-BINS = 160
 
 
 def batch_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
@@ -58,7 +56,7 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
     named = [f"tactic {tactic}" for tactic in by_share[:MOST_TACTICS]]
     other = f"{len(by_share) - len(named)} others"
     rows = [*named, other] if len(by_share) > len(named) else named
-    each = -(-ran.height // BINS)
+    each = -(-ran.height // COLUMNS)
 
     def called(column: str = "algo_id") -> pl.Expr:
         name = pl.concat_str(pl.lit("tactic "), pl.col(column))
