@@ -126,10 +126,13 @@ class Incident:
     def chain(self, req_id: str, vs: str | None = None) -> Chain:
         """The chain of one request, against ``vs`` or the reference that is found.
 
-        Raises UnknownRequest.
+        Raises UnknownRequest, UsageError (``vs`` is the request itself).
         """
+        from postmortem.base.errors import UsageError
         from postmortem.chain.walk import walk
 
+        if vs == req_id:
+            raise UsageError(f"--vs {vs}", "is the request itself", "name another, or none to have its reference found")
         return walk(self.catalogue, self.name, req_id, vs)
 
     def scan(self, tell: Callable[[int, int], None] | None = None) -> Scan:

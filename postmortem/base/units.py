@@ -28,9 +28,26 @@ def clock_text(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest // NS_PER_MS:03d}"
 
 
+def day_text(ns: int) -> str:
+    """The UTC day of an epoch time in ns: ``2026-11-02``."""
+    return f"{datetime.fromtimestamp(ns // NS_PER_S, UTC):%Y-%m-%d}"
+
+
 def date_text(ns: int) -> str:
     """A UTC epoch time in ns as ``2026-11-02 10:00:03.125 UTC``."""
-    return f"{datetime.fromtimestamp(ns // NS_PER_S, UTC):%Y-%m-%d} {clock_text(ns)} UTC"
+    return f"{day_text(ns)} {clock_text(ns)} UTC"
+
+
+def stretch_text(first_ns: int, last_ns: int) -> str:
+    """From one UTC epoch time in ns to another; the second day is told where it is another.
+
+    >>> stretch_text(1_700_000_000_125_000_000, 1_700_000_001_000_000_000)
+    '2023-11-14 22:13:20.125 to 22:13:21.000 UTC'
+    >>> stretch_text(1_700_000_000_125_000_000, 1_700_007_000_000_000_000)
+    '2023-11-14 22:13:20.125 to 2023-11-15 00:10:00.000 UTC'
+    """
+    last = clock_text(last_ns) if day_text(first_ns) == day_text(last_ns) else date_text(last_ns).removesuffix(" UTC")
+    return f"{day_text(first_ns)} {clock_text(first_ns)} to {last} UTC"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -47,6 +64,18 @@ def number(value: float, digits: int = 3) -> str:
         text = f"{value:.{digits}g}"
         return text if "e" not in text else f"{float(text):f}".rstrip("0").rstrip(".")
     return f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share as ``98.7 %``: what is less than all never reads 100 %.
+
+    >>> percent(0.987), percent(1.0), percent(0.99996), percent(0.00002), percent(0.0)
+    ('98.7 %', '100 %', '99.996 %', '0.002 %', '0 %')
+    """
+    digits = 3
+    while (text := number(100 * share, digits)) == "100" and share < 1 and digits < 12:
+        digits += 1
+    return f"{text} %"
 
 
 #: Units that are counted: one of them is written without its s.

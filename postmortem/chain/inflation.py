@@ -9,7 +9,7 @@ import numpy as np
 from postmortem.analyses.counterfactual import share_removed
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.base.units import number, with_unit
+from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
@@ -69,9 +69,7 @@ def inflated(
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
     if not share_low > 0:
-        part_of = (
-            f"{100 * share:.0f} % of the iterations' inflation ({100 * share_low:.0f} to {100 * share_high:.0f} %)"
-        )
+        part_of = f"{percent(share)} of the iterations' inflation ({number(100 * share_low)} to {percent(share_high)})"
         return RuledOut(f"{said}: {part_of}")
     window = Window(_begun(up.iterations[up.found.now], now, calm), up.window.stop)
     tests = (
@@ -139,7 +137,7 @@ def _more_than_length(case: Case, effect: Link, up: Upstream, longest: float) ->
     if effect.facts.get("direction") == "rise" and not effect.facts.get("backlog"):
         load = surged(case, effect, "load_surge")
         if isinstance(load, Found) and (load.share or 0.0) >= HALF:
-            return RuledOut(f"the batch rose with what came: {100 * (load.share or 0.0):.0f} % of the rise")
+            return RuledOut(f"the batch rose with what came: {percent(load.share or 0.0)} of the rise")
         if not up.may_raise(effect):
             before, rise = effect.facts["before"], effect.facts["after"] - effect.facts["before"]
             return RuledOut(
@@ -148,5 +146,5 @@ def _more_than_length(case: Case, effect: Link, up: Upstream, longest: float) ->
             )
     full = filled(case, effect)
     if full is not None and full.carries:
-        return RuledOut(f"{full.says}: {100 * full.share[0]:.0f} % of that goes at the usual size")
+        return RuledOut(f"{full.says}: {percent(full.share[0])} of that goes at the usual size")
     return None

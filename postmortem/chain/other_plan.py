@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.base.units import percent
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Unseen
 from postmortem.chain.model import Link, Test
@@ -80,7 +81,7 @@ def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pair
     begun, until = first["iteration"], last["iteration"]
     left = "its steps"
     if isinstance(share, float):
-        left = f"{100 * share:.0f} % of iterations {begun} to {until}" if begun != until else f"iteration {until}"
+        left = f"{percent(share)} of iterations {begun} to {until}" if begun != until else f"iteration {until}"
     at_flip = steps.known.filter(pl.col("step") == case.flip.step)
     since = ""
     if last["step"] < case.flip.step and at_flip.height:

@@ -11,7 +11,7 @@ import polars as pl
 from postmortem.analyses.association import rises_together
 from postmortem.analyses.lateness import lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
-from postmortem.base.units import number, with_unit
+from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
@@ -196,7 +196,7 @@ def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:
         specificity(p_value, f"rank correlation {number(correlation)} between {signal.noun} and precision {other}"
                              f"{f', corrected for {looked} ranks' if looked > 1 else ''}"),
         mechanism(bool((at["signal"] > calm_level).any()), f"{who}'s record of iteration {effect.iteration}"),
-        Test("counterfactual", kept >= HALF, f"without it, {100 * kept:.0f} % of {quiet.height} iterations did not run "
+        Test("counterfactual", kept >= HALF, f"without it, {percent(kept)} of {quiet.height} iterations did not run "
                                              f"{other}", kept, "share"),
     )  # fmt: skip
     start, end = case.times_of(Window(first, (effect.iteration or first) + 1))

@@ -39,6 +39,11 @@ def width() -> int:
     return shutil.get_terminal_size((80, 24)).columns
 
 
+def terminal() -> bool:
+    """Whether stdout is a terminal: what is written there is looked at, and may steer it."""
+    return sys.stdout.isatty()
+
+
 def colour() -> bool:
     """Whether stdout takes colour: a terminal, and NO_COLOR is not set."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 from markupsafe import Markup, escape
 
-from postmortem.base.units import clock_text, count
+from postmortem.base.units import count, stretch_text
 from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
 from postmortem.chain.scan import Scan
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 #: v5's too, since Altair 5.5 is supported.
 VEGALITE = "application/vnd.vegalite.v5+json"
 
+#: Around every display: Jupyter must not set records' text between dollar signs as formulas (MathJax 3, and 2).
+_AROUND = Markup('<div class="mathjax_ignore tex2jax_ignore">{}</div>')
 _CELL = Markup('<td style="text-align:left;vertical-align:top">{}</td>')
 
 
@@ -93,7 +95,7 @@ def chain_html(chain: Chain) -> str:
     if chain.missing:
         lacks: list[list[str | Markup]] = [[m.what, m.record] for m in chain.missing]
         parts.append(_table(["not in the bundle", "record it with"], lacks))
-    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+    return str(_AROUND.format(Markup("").join(parts)))
 
 
 def link_html(link: Link) -> str:
@@ -115,7 +117,7 @@ def link_html(link: Link) -> str:
     if link.evidence:
         lines: list[list[str | Markup]] = [[evidence_text(e)] for e in link.evidence]
         parts.append(_table(["evidence"], lines))
-    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+    return str(_AROUND.format(Markup("").join(parts)))
 
 
 def scan_html(scan: Scan) -> str:
@@ -125,11 +127,7 @@ def scan_html(scan: Scan) -> str:
     for number, one in enumerate(scan.incidents, 1):
         kind = plain_kind(one.kind) if one.kind else "nothing that the bundle shows"
         where = [f"rank {one.rank}" if one.rank is not None else "", f"replica {one.replica}" if one.replica else ""]
-        times = (
-            ""
-            if one.first_ns is None or one.last_ns is None
-            else f"{clock_text(one.first_ns)} to {clock_text(one.last_ns)}"
-        )
+        times = "" if one.first_ns is None or one.last_ns is None else stretch_text(one.first_ns, one.last_ns)
         lines.append(
             [
                 str(number),
@@ -156,7 +154,7 @@ def scan_html(scan: Scan) -> str:
         parts.append(said.format(count(len(scan.near), "request"), NEAR_SAYS))
         parts.append(_table(list(NEAR_NAMES), [list(cells) for cells in near_cells(scan)]))
         parts += [Markup("<p>{}</p>").format(near_rest(scan))] if near_rest(scan) else []
-    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+    return str(_AROUND.format(Markup("").join(parts)))
 
 
 def audit_html(audit: Audit) -> str:
@@ -169,7 +167,7 @@ def audit_html(audit: Audit) -> str:
     parts = [Markup("<p>Can this bundle prove which plan ran?<br><strong>{}</strong></p>").format(_safe(audit.answer))]
     if lines:
         parts.append(_table(["part", "", "records", "without it cannot be told", "what records it"], lines))
-    return str(Markup("<div>{}</div>").format(Markup("").join(parts)))
+    return str(_AROUND.format(Markup("").join(parts)))
 
 
 def incident_html(incident: Any) -> str:
@@ -180,7 +178,7 @@ def incident_html(incident: Any) -> str:
         for s in sources
     ]
     head = Markup("<p><strong>{}</strong>, {}</p>").format(_safe(incident.name), count(len(sources), "file"))
-    return str(Markup("<div>{}</div>").format(head + _table(["file", "kind", "rows", "replica", "rank"], lines)))
+    return str(_AROUND.format(head + _table(["file", "kind", "rows", "replica", "rank"], lines)))
 
 
 def offline(spec: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Any
 
 from rich.text import Text
 
-from postmortem.base.units import clock_text, count, number
+from postmortem.base.units import count, number, percent, stretch_text
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text, written
@@ -56,11 +57,12 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     line.append(verdict, style=VERDICT_STYLES.get(cluster.verdict, "bold"))
     touched = f"{count(len(cluster.requests), 'request')}, {count(cluster.iterations, 'iteration')}"
     if cluster.first_ns is not None and cluster.last_ns is not None:
-        touched += f", {clock_text(cluster.first_ns)} to {clock_text(cluster.last_ns)}"
+        touched += f", {stretch_text(cluster.first_ns, cluster.last_ns)}"
     more = len(cluster.requests) - NAMED
     named = ", ".join(cluster.requests[:NAMED]) + (f" and {more} more" if more > 0 else "")
     body = [Text(touched), Text(visible(named), style="dim"), Text(visible(cluster.narrative))]
-    see = Text(f"postmortem chain --req {visible(cluster.example)} …", style="dim")
+    # Quoted: it is there to be copied, and an id is anybody's text.
+    see = Text(f"postmortem chain --req {quote(visible(cluster.example))} …", style="dim")
     return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
 
 
@@ -70,8 +72,7 @@ def rank_lines(scan: Scan) -> list[str]:
         f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
         f"{r['first_iteration']} on, by a median of {number(r['excess_ms'])} ms "
         f"(p = {number(r['p_value'])}); at its peers' pace iterations would be {number(r['saved_ms'])} ms shorter: "
-        f"{number(100 * r['share'])} % of the waiting ({number(100 * r['share_low'])} to "
-        f"{number(100 * r['share_high'])} %)"
+        f"{percent(r['share'])} of the waiting ({number(100 * r['share_low'])} to {percent(r['share_high'])})"
         for r in scan.stragglers
     ] + [
         f"fabric {r['regime']}{_of(r)}: transfers took {number(r['ratio'])}x their normal time "
@@ -95,8 +96,8 @@ def near_cells(scan: Scan) -> list[tuple[str, ...]]:
     cells: list[tuple[str, ...]] = []
     for r in scan.near[:NEAR]:
         margin = min(r[side] for side in ("margin", "reference_margin") if r[side] is not None)
-        cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), _percent(r["risk"]),
-                      str(r["steps"]), _percent(r["risk_any"])))  # fmt: skip
+        cells.append((r["req_id"], str(r["step"]), number(margin), number(r["noise"]), percent(r["risk"]),
+                      str(r["steps"]), percent(r["risk_any"])))  # fmt: skip
     return cells
 
 
@@ -113,10 +114,6 @@ def _near(scan: Scan, look: Look) -> str:
     rows = [[Text(visible(cell)) for cell in cells] for cells in near_cells(scan)]
     rest = near_rest(scan)
     return written(head, look) + rows_text(columns, rows, look) + (f"  {rest}\n" if rest else "")
-
-
-def _percent(share: float) -> str:
-    return f"{number(100 * share)} %"
 
 
 def _of(row: dict[str, Any]) -> str:

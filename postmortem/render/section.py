@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from postmortem.base.errors import PostmortemError
-from postmortem.base.units import bytes_text, clock_text, count, date_text, number
+from postmortem.base.units import bytes_text, clock_text, count, date_text, number, stretch_text
 from postmortem.catalogue.catalogue import Catalogue
-from postmortem.chain.model import Chain, Evidence, Link
+from postmortem.chain.model import Chain, Evidence, Flip, Link
 from postmortem.findings import ask
 from postmortem.render import words
 from postmortem.render.chart import Chart
@@ -33,12 +33,16 @@ NARROWEST = 6
 
 @dataclass(frozen=True)
 class Rows:
-    """A table as the page shows it: names, which of them are figures, cells as text, how many there are in all."""
+    """A table as the page shows it: names, which of them are figures, cells as text, how many there are in all.
+
+    ``around``: what the rows shown lie around; empty where they are the first ones.
+    """
 
     names: list[str]
     figures: list[bool]
     cells: list[list[str]]
     total: int
+    around: str = ""
 
     @property
     def wide(self) -> bool:
@@ -55,9 +59,29 @@ def shown_rows(frame: pl.DataFrame, first: int = FIRST_ROWS) -> Rows:
     return Rows(frame.columns, [is_figure(t) for t in frame.dtypes], cells, frame.height)
 
 
+def rows_around(frame: pl.DataFrame, link: Link, flip: Flip | None) -> Rows:
+    """The rows of a link's evidence that lie around its place, half of them before it: a recording begins calmly.
+
+    Its place is the flip's step among a request's steps, else the link's iteration, else its start.
+    """
+    places = {"step": flip.step if flip is not None else None, "iteration": link.iteration}
+    places |= dict.fromkeys(("first_arrival_ns", "start_ns", "ts_ns"), link.start_ns)
+    known = ((column, place) for column, place in places.items() if place is not None and column in frame.columns)
+    column, place = next(known, ("", 0))
+    order = frame[column].drop_nulls().unique().sort() if column else pl.Series([], dtype=pl.Int64)
+    if frame.height <= FIRST_ROWS or order.is_empty():
+        return shown_rows(frame)
+    before = FIRST_ROWS * order.len() // frame.height // 2
+    first = max(0, int(order.search_sorted(place)) - before)
+    ordered = frame.sort(column, maintain_order=True, nulls_last=True)
+    at = min(int((ordered[column] < order[min(first, order.len() - 1)]).sum()), frame.height - FIRST_ROWS)
+    what = clock_text(place) if column.endswith("_ns") else f"{column} {place}"
+    return replace(shown_rows(ordered.slice(at, FIRST_ROWS)), total=frame.height, around=what)
+
+
 @dataclass(frozen=True)
 class Shown:
-    """A link's evidence: the words that ask for it, the command, its first rows, or why there are none."""
+    """A link's evidence: the words that ask for it, the command, some of its rows, or why there are none."""
 
     query: str
     words: str
@@ -76,7 +100,7 @@ class ReportContext:
     path: str = ""
     baseline: pl.DataFrame | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
-    _asked: dict[str, tuple[Rows | None, str]] = field(default_factory=dict, init=False, repr=False)
+    _asked: dict[str, tuple[pl.DataFrame | None, str]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def chain(self) -> Chain | None:
@@ -95,15 +119,18 @@ class ReportContext:
         except PostmortemError as e:
             return None, str(e)
 
-    def evidence(self, evidence: Evidence) -> Shown:
-        """A link's evidence, run again."""
-        said = words.evidence_text(evidence)
-        command = self.command("query", evidence.query, *(f"--param={k}={v}" for k, v in evidence.params.items()))
+    def asking(self, evidence: Evidence) -> str:
+        """The command that gives a piece of evidence again."""
+        return self.command("query", evidence.query, *(f"--param={k}={v}" for k, v in evidence.params.items()))
+
+    def evidence(self, evidence: Evidence, link: Link, flip: Flip | None) -> Shown:
+        """A link's evidence, run again: the rows around the link."""
+        command = self.asking(evidence)
         if command not in self._asked:
-            frame, why_not = self.query(evidence.query, **evidence.params)
-            self._asked[command] = (None if frame is None else shown_rows(frame), why_not)
-        rows, why_not = self._asked[command]
-        return Shown(evidence.query, said, command, rows, why_not)
+            self._asked[command] = self.query(evidence.query, **evidence.params)
+        frame, why_not = self._asked[command]
+        rows = None if frame is None else rows_around(frame, link, flip)
+        return Shown(evidence.query, words.evidence_text(evidence), command, rows, why_not)
 
     def named_queries(self) -> list[str]:
         """The queries that the chains' links name as evidence, sorted."""
@@ -180,6 +207,7 @@ def environment() -> Environment:
     )
     made.globals.update({name: getattr(words, name) for name in dir(words) if name.endswith("_text")})
     made.globals.update(
+        stretch_text=stretch_text,
         GRADE_MARKS=words.GRADE_MARKS,
         GRADE_SAYS=words.GRADE_SAYS,
         VERDICT_SAYS=words.VERDICT_SAYS,
@@ -190,7 +218,6 @@ def environment() -> Environment:
     made.filters.update(
         kind=words.plain_kind,
         bytes=bytes_text,
-        clock=clock_text,
         count=count,
         date=date_text,
         number=number,

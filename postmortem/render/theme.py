@@ -25,6 +25,8 @@ TITLE = 13
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")
 #: More columns than this are aggregated before drawing: about one a pixel.
 COLUMNS = 700
+#: Altair refuses to draw more rows of one frame than these.
+MOST_ROWS = 5000
 
 INK = "#1f2933"
 SOFT = "#5f6b7a"
@@ -161,6 +163,7 @@ def config() -> dict[str, Any]:
             "domainColor": OTHER,
             "tickColor": OTHER,
             "labelLimit": 220,
+            "maxExtent": 240,  # or the title of an axis is written over labels longer than Vega's own 200
         },
         "legend": {
             "labelColor": INK,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
+from postmortem.base.units import clock_text, day_text
 from postmortem.chain.model import Chain, Grade, Link, Verdict
 from postmortem.render.format import Look
 from postmortem.render.terminal import written
@@ -20,7 +21,6 @@ from postmortem.render.words import (
     plain_kind,
     test_word,
     visible,
-    when_text,
 )
 
 _GRADE_STYLES: dict[Grade, str] = {
@@ -70,7 +70,10 @@ def _head(chain: Chain, look: Look) -> str:
         head.append("\n" + visible(flip_text(chain.flip, chain.reference)))
     elif chain.reference is not None:
         head.append(f"\ncompared with {visible(chain.reference)}")
-    head.append(f"\nbundle {visible(chain.bundle)}", style="dim")
+    times = [ns for link in chain.links for ns in (link.start_ns, link.end_ns) if ns is not None]
+    days = dict.fromkeys(map(day_text, (min(times), max(times)))) if times else {}
+    when = f", {' to '.join(days)}, times in UTC" if days else ""
+    head.append(f"\nbundle {visible(chain.bundle)}{when}", style="dim")
     return written(head, look)
 
 
@@ -86,7 +89,9 @@ def _link(link: Link, number: int, last: bool, look: Look) -> str:
     line.append(link.grade.value, style=style)
 
     details = [Text(visible(link.summary))]
-    figures = [t for t in (figure_text(link), chance_text(link), when_text(link)) if t]
+    # The day, and that it is UTC, stands at the top.
+    ends = dict.fromkeys(clock_text(ns) for ns in (link.start_ns, link.end_ns) if ns is not None)
+    figures = [t for t in (figure_text(link), chance_text(link), " to ".join(ends)) if t]
     if figures:
         details.append(Text(visible(" · ".join(figures))))
     if link.tests:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from postmortem.base.units import clock_text, count, number, with_unit
+from postmortem.base.units import count, date_text, number, percent, stretch_text, with_unit
 from postmortem.chain.model import Chain, Evidence, Flip, Grade, Link, RootCause, Test, Verdict
 
 #: A shape for each grade, so that no grade is told by its colour alone.
@@ -96,10 +96,9 @@ def when_text(link: Link) -> str:
     """When it was, on the bundle's clock: start, and end where it lasts."""
     if link.start_ns is None:
         return ""
-    start = clock_text(link.start_ns)
     if link.end_ns is None or link.end_ns == link.start_ns:
-        return start
-    return f"{start} to {clock_text(link.end_ns)}"
+        return date_text(link.start_ns)
+    return stretch_text(link.start_ns, link.end_ns)
 
 
 def figure_text(link: Link) -> str:
@@ -133,8 +132,8 @@ def test_figure(test: Test) -> str:
         return ""
     if test.unit == "p":
         return f"p = {number(test.figure, 2)}"
-    times, unit = (100.0, "%") if test.unit == "share" else (1.0, test.unit)
-    text = with_unit(test.figure * times, unit)
+    times = 100.0 if test.unit == "share" else 1.0
+    text = percent(test.figure) if test.unit == "share" else with_unit(test.figure, test.unit)
     if test.low is not None and test.high is not None:
         text += f" [{number(test.low * times)}, {number(test.high * times)}]"
     return text

@@ -112,6 +112,8 @@ def test_empty_answer_says_what_to_record(bundle: Path) -> None:
         (["query", "BUNDLE", "--sql", "DROP TABLE sources"], 1, "read-only"),
         (["query", "BUNDLE", "--sql", "SELECT * FROM read_csv('/etc/hostname')"], 1, "disabled"),
         (["query", "BUNDLE", "flips", "--sql", "SELECT 1"], 2, "not both"),
+        (["query", "BUNDLE", "--sql", ""], 1, "--sql"),
+        (["chain", "BUNDLE", "--req", "b-1", "--vs", "b-1"], 2, "is the request itself"),
         (["query", "BUNDLE", "flips", "--param", "nope=1"], 1, "not declared"),
         (["chain", "BUNDLE"], 2, "--req"),
         (["frobnicate"], 2, "invalid choice"),

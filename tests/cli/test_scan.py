@@ -74,3 +74,11 @@ def test_text_of_hostile_names(tmp_path: Path, opened: Opener) -> None:
     text = scan_text(opened(folder).scan())
     assert "\x1b" not in text
     assert "b-\\x1b[31m1" in text
+
+
+def test_the_command_to_copy_is_quoted(tmp_path: Path, opened: Opener) -> None:
+    """A request's name cannot add a command of its own to the one that is shown to be copied."""
+    folder = write_bundle(tmp_path, *straggler())
+    place = folder / "b.jsonl"
+    place.write_text(place.read_text().replace('"b-1"', '"b-1;reboot"'))
+    assert "postmortem chain --req 'b-1;reboot' …" in scan_text(opened(folder).scan())

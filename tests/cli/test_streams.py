@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import straggler, write_bundle
 
 from postmortem.base.errors import OutputError
 from postmortem.cli import stderr, stdout
+from postmortem.cli.main import main
 
 
 class Terminal(io.StringIO):
@@ -17,6 +19,18 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+class Screen(io.StringIO):
+    """stdout with its bytes, as a terminal or as a pipe."""
+
+    def __init__(self, *, terminal: bool = True) -> None:
+        super().__init__()
+        self.buffer = io.BytesIO()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
 
 
 def test_progress_after_a_second_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +93,20 @@ def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert not stdout.colour()
+
+
+def test_what_a_terminal_shows_does_not_steer_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows as CSV keep their bytes in a pipe; a terminal gets control characters written out, and nothing binary."""
+    calm, other = straggler()
+    place = write_bundle(tmp_path / "bundle", calm, other) / "b.jsonl"
+    place.write_text(place.read_text().replace('"b-1"', '"b-\\u001b[31m1"'))
+    words = ["query", str(place.parent), "flips", "--store", str(tmp_path / "store.duckdb"), "--format"]
+    for screen, said in ((Screen(), b"b-\\x1b[31m1"), (Screen(terminal=False), b"b-\x1b[31m1")):
+        monkeypatch.setattr(sys, "stdout", screen)
+        assert main([*words, "csv"]) == 0
+        assert said in screen.buffer.getvalue()
+    monkeypatch.setattr(sys, "stdout", Screen())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert main([*words, "parquet"]) == 2
+    assert sys.stdout.buffer.getvalue() == b""  # type: ignore[attr-defined]
+    assert "write a file with -o" in sys.stderr.getvalue()  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -51,8 +52,8 @@ def test_spread_is_the_share_that_waited_as_long() -> None:
     assert last == {("calm", 0): 0.5, ("calm", 1): 0.25, ("pressured", 1): 1.0}
     says = CHARTS["collective_spread"].says(frames)
     assert says == (
-        "Calm: median wait 2.5 ms, largest 4 ms of 4 collectives, rank 0 last in 50%; "
-        "pressured: median wait 8 ms, largest 8 ms of 2 collectives, rank 1 last in 100%."
+        "Calm: median wait 2.5 ms, largest 4 ms of 4 collectives, rank 0 last in 50 %; "
+        "pressured: median wait 8 ms, largest 8 ms of 2 collectives, rank 1 last in 100 %."
     )
 
 
@@ -140,7 +141,7 @@ def test_regimes_are_divided_and_many_ranks_capped() -> None:
     assert drawn == {"replica b", *(f"replica b, rank {r}" for r in range(41, 64))}
     # Rank 10 is divided just as the replica.
     assert "24 of 64 rows, the least normal; 1 rank left out" in json.dumps(spec["title"])
-    assert CHARTS["regime_occupancy"].says({"regime_occupancy": frame}) == "Replica b: normal 90.0%, paging 10.0%."
+    assert CHARTS["regime_occupancy"].says({"regime_occupancy": frame}) == "Replica b: normal 90 %, paging 10 %."
 
 
 def test_residency_keeps_the_lowest_hit_rate() -> None:
@@ -221,6 +222,16 @@ def test_many_sizes_and_kinds_of_transfers_are_capped() -> None:
     assert "123 of 3000" in json.dumps(spec["title"])
 
 
+def test_one_iteration_of_three_hundred_is_neither_none_nor_are_the_others_all() -> None:
+    """299 of 300 iterations are 99.7 %, the other one 0.333 %: a share never reads as all, or as none, that is not."""
+    its = pl.DataFrame({"algo_id": ["43"] * 299 + ["42"]}).with_columns(phase=pl.lit("calm"))
+    assert CHARTS["tactics"].says({"tactic_iterations": its}) == (
+        "Calm, 300 iterations: tactic 43 in 99.7 %, 42 in 0.333 %."
+    )
+    its = pl.DataFrame({"algo_id": ["43"] * 29_999 + ["42"]}).with_columns(phase=pl.lit("calm"))
+    assert "tactic 43 in 99.997 %, 42 in 0.00333 %" in CHARTS["tactics"].says({"tactic_iterations": its})
+
+
 @pytest.mark.slow
 def test_only_a_threshold_told_from_chance_is_drawn() -> None:
     """Of thresholds with p 0.006, 0.3 and 0.4 the first is drawn, with its interval, and told; else that none is."""
@@ -228,13 +239,23 @@ def test_only_a_threshold_told_from_chance_is_drawn() -> None:
     spec = CHARTS["state_collapse"].spec(frames)
     assert [(row["threshold"], row["low"], row["high"]) for row in _rows(spec, "threshold")] == [(28.0, 24.0, 31.0)]
     assert CHARTS["state_collapse"].says(frames) == (
-        "Beyond 28 ms in the queue (24 to 31) most steps of an iteration ran another plan in 90% of iterations, "
-        "else in 3% (p = 0.006)."
+        "Beyond 28 ms in the queue (24 to 31) most steps of an iteration ran another plan in 90 % of iterations, "
+        "else in 3 % (p = 0.006)."
     )
     chance = frames["state_collapse"].with_columns(p_value=pl.lit(0.06))
     spec = CHARTS["state_collapse"].spec({**frames, "state_collapse": chance})
     assert _rows(spec, "threshold") == []
-    assert "No threshold is told from chance (least p = 0.06, corrected for 3)" in json.dumps(spec["title"])
+    said = "No threshold is told from chance (least p = 0.06, corrected for all that was looked at)"
+    assert said in json.dumps(spec["title"])
+
+
+def test_one_load_is_no_range() -> None:
+    """Where all of a point's iterations had one load, that load is told, not a range from it to itself."""
+    row = {"load": "concurrency", "iterations": 9, "steps": 9, "flips": 0, "flip": 0.0, "churn": 1.0}
+    curve = pl.DataFrame([row | {"load_from": 12.0, "load_to": 12.0}, row | {"load_from": 24.0, "load_to": 30.0}])
+    assert "100 % of steps, at 12 requests at once" in CHARTS["state_collapse"].says({"load_curve": curve})
+    curve = curve.with_columns(churn=pl.Series([0.5, 1.0]))
+    assert "100 % of steps, at 24 to 30 requests at once" in CHARTS["state_collapse"].says({"load_curve": curve})
 
 
 def test_load_grows_to_the_right() -> None:
@@ -269,10 +290,24 @@ def test_fragments_are_a_saw_tooth_and_what_ran_stands_on_it() -> None:
     }  # fmt: skip
     assert all(row["utilisation"] == line[row["tokens"]] for row in points.values())
     assert CHARTS["fragment_utilisation"].says(frames) == (
-        "Calm: 53% of the rows hold a token in the mean of 3 iterations, most often 17 tokens (100% of them, 53% full, "
-        "tactic 43, 44); pressured: 68% of the rows hold a token in the mean of 3 iterations, most often 12 tokens "
-        "(67% of them, 75% full, tactic 42)."
+        "Calm: 53.1 % of the rows hold a token in the mean of 3 iterations, most often 17 tokens (100 % of them, "
+        "53.1 % full, tactic 43, 44); pressured: 67.7 % of the rows hold a token in the mean of 3 iterations, most "
+        "often 12 tokens (66.7 % of them, 75 % full, tactic 42)."
     )
+
+
+def test_names_of_tactics_do_not_lie_on_one_another() -> None:
+    """Of 40 numbers of tokens whose tactics have long names few are named, the most frequent first, none on another."""
+    tokens = [n for n in range(1, 41) for _ in range(3 if n == 30 else 1)]
+    frame = pl.DataFrame({"iteration": range(len(tokens)), "tokens": tokens}).with_columns(
+        start_ns=START + pl.col("iteration") * MS, utilisation=pl.lit(0.75), algo_id=pl.lit("gemm" * 20)
+    )
+    spec = CHARTS["fragment_utilisation"].spec({"fragment_iterations": frame})
+    named = sorted(row["tokens"] for row in _rows(spec, "says"))
+    # The axis ends at 48 tokens, of 1040 pixels; a name has 160 at most, 7.4 tokens, and its point.
+    assert 30 in named
+    assert all(b - a >= 7.4 for a, b in itertools.pairwise(named))
+    assert len(named) >= 3
 
 
 @pytest.mark.slow

@@ -308,3 +308,68 @@ def test_marks_of_no_margin_are_seen_whole() -> None:
     assert y["scale"]["domain"][0] < 0
     assert min(y["axis"]["values"]) == 0
     assert max(y["axis"]["values"]) < y["scale"]["domain"][1]
+
+
+def test_a_request_of_ten_thousand_steps_is_drawn_with_its_thinnest_margin() -> None:
+    """Of more steps than pixels each column's thinnest margin is drawn, every tactic's dots reach as far, and it says
+    so."""
+    n, thin = 10_000, 6_543
+    steps = pl.DataFrame({"step": pl.arange(0, n, eager=True)}).with_columns(
+        req_id=pl.lit("r-17"), iteration="step", ts_ns=START + pl.col("step") * MS,
+        batch_size=pl.when(pl.col("step") < 4_000).then(24).otherwise(12),
+        algo_id=pl.when(pl.col("step") < 4_000).then(pl.lit("a")).otherwise(pl.lit("b")),
+        token_id=pl.lit(7), margin=pl.when(pl.col("step") == thin).then(0.001).otherwise(0.5), role=pl.lit("request"),
+    )  # fmt: skip
+    its = steps.select(
+        "iteration", "algo_id", "batch_size", start_ns="ts_ns", end_ns=pl.col("ts_ns") + MS, queue_ms=pl.lit(0.0)
+    )
+    spec = CHARTS["incident_timeline"].spec({"request_steps": steps, "iterations": its})
+    assert max(len(rows) for rows in spec["datasets"].values()) <= 5_000
+    margins = _drawn(spec, "step", "margin")
+    assert len(margins) == 700
+    assert [row["step"] for row in margins if row["margin"] == 0.001] == [thin]
+    dots = {(row["tactic"], row["t"]) for row in _drawn(spec, "step", "tactic")}
+    for tactic, first, last in (("tactic a", 0.0, 3.999), ("tactic b", 4.0, 9.999)):
+        own = [t for name, t in dots if name == tactic]
+        assert min(own) - first < 0.02  # a column is 14 ms wide
+        assert last - max(own) < 0.02
+    lit = {(row["batch_size"], row["t"]) for row in _drawn(spec, "step", "batch_size")}
+    assert lit == {(24, 0.0), (12, 4.0), (12, 9.999)}
+    assert "the request's margins: the smallest of each of 700 columns, 700 of 10000 drawn" in json.dumps(spec["title"])
+
+
+def test_regimes_of_nine_ranks_that_change_all_the_time_are_drawn() -> None:
+    """Nine strips of 4000 stretches each stay within what altair draws, the worst of each column kept."""
+    names = ["normal", "queue_degraded"] * 2000
+    rows = [(None, n, n + 1, name) for n, name in enumerate(names)]
+    rows += [(rank, n, n + 1, "paging" if (n, rank) == (1777, 5) else names[n - rank // 4]) for rank in range(9)
+             for n in range(4000)]  # fmt: skip
+    regimes = _regimes([*rows, (9, 0, 4000, "normal")])
+    spec = CHARTS["incident_timeline"].spec({"iterations": chart_frames()["iterations"], "regimes": regimes})
+    assert max(len(rows) for rows in spec["datasets"].values()) <= 5_000
+    paged = [(row["whose"], row["t"]) for row in _drawn(spec, "whose", "regime") if row["regime"] == "paging"]
+    assert paged == [("regime, rank 5", 1.777)]
+
+
+def test_a_tactic_is_drawn_from_its_own_iterations_on() -> None:
+    """Another tactic after one iteration of 200 ms among those of 10 ms is drawn from where it began, not before."""
+    its = pl.DataFrame(
+        {"iteration": [0, 1, 2, 3, 4, 5], "start_ns": [START + at * MS for at in (0, 10, 20, 30, 230, 240)],
+         "end_ns": [START + at * MS for at in (10, 20, 30, 230, 240, 250)], "algo_id": ["a", "a", "a", "a", "b", "b"]}
+    )  # fmt: skip
+    rows = _drawn(CHARTS["incident_timeline"].spec({"iterations": its}), "tactic", "share", "t", "t2")
+    assert {(row["tactic"], row["t"], row["t2"], row["share"]) for row in rows} == {
+        ("tactic a", 0.0, 0.23, 1.0), ("tactic b", 0.23, 0.25, 1.0),
+    }  # fmt: skip
+
+
+def test_of_many_iterations_a_few_share_a_column() -> None:
+    """Of 1501 iterations three share a column: 1501 / 700, rounded up; the last holds the one that is left."""
+    its = pl.DataFrame({"iteration": range(1501), "algo_id": [*["a", "b"] * 750, "a"]}).with_columns(
+        start_ns=START + pl.col("iteration") * MS, end_ns=START + (pl.col("iteration") + 1) * MS
+    )
+    rows = _drawn(CHARTS["incident_timeline"].spec({"iterations": its}), "tactic", "share", "t", "t2")
+    assert len({(row["t"], row["t2"]) for row in rows}) == 501
+    first = {row["tactic"]: round(row["share"], 3) for row in rows if row["t"] == 0.0}
+    assert first == {"tactic a": 0.667, "tactic b": 0.333}
+    assert {(row["tactic"], row["t"], row["t2"]) for row in rows if row["t"] > 1.498} == {("tactic a", 1.5, 1.501)}

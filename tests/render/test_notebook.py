@@ -46,3 +46,9 @@ def test_hostile_text_stays_text() -> None:
         assert "<script" not in made
         assert "<img" not in made
         assert "\u202e" not in made
+
+
+def test_dollar_signs_are_no_formula() -> None:
+    """MathJax, which Jupyter runs over a display, is told to leave it: an id like $a$ would be set as a formula."""
+    for made in (chain_html(chain()), link_html(chain().links[0]), scan_html(Scan("calm", 2, 1, (), (), (), (), ()))):
+        assert re.match(r'<div class="[^"]*\bmathjax_ignore\b', made)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,11 +13,13 @@ import polars as pl
 import pytest
 
 from postmortem.base.errors import OutputError
+from postmortem.base.units import clock_text
 from postmortem.chain.model import Chain
 from postmortem.render.report import ReportContext, report_html, write_report
+from postmortem.render.section import rows_around, shown_rows
 from postmortem.render.sections import sections
 from tests.render.catalogue import FakeCatalogue
-from tests.render.samples import HOSTILE, chain, empty_chain, frames, hostile_chain
+from tests.render.samples import HOSTILE, at, chain, empty_chain, frames, hostile_chain
 
 
 def _context(chains: tuple[Chain, ...] = (), *, hostile: bool = False, bare: bool = False) -> ReportContext:
@@ -159,7 +162,29 @@ def test_every_link_has_its_tests_and_evidence(plain_text: str) -> None:
         assert link.summary in words
         assert all(test.says in words for test in link.tests)
         assert all(f"postmortem query incident {e.query}" in words for e in link.evidence)
-    assert "first rows of rank_iterations" in words.lower()
+    assert "Rows of rank_iterations" in words
+
+
+def test_evidence_is_shown_where_the_link_is() -> None:
+    """Eight rows around the link's place: its iteration of each rank, its start, the flip's step; all where few."""
+    link = replace(chain().links[0], iteration=300, start_ns=at(300))
+    its = pl.DataFrame({"rank": [r for r in (0, 1) for _ in range(400)], "iteration": [*range(400)] * 2})
+    shown = rows_around(its, link, None)
+    assert [tuple(row) for row in shown.cells] == [(r, n) for n in ("298", "299", "300", "301") for r in ("0", "1")]
+    assert (shown.around, shown.total) == ("iteration 300", 800)
+    calls = pl.DataFrame({"first_arrival_ns": [at(n) for n in range(400)], "seq": range(400)})
+    shown = rows_around(calls, link, None)
+    assert [row[1] for row in shown.cells] == [str(n) for n in range(296, 304)]
+    assert shown.around == clock_text(at(300))
+    steps = pl.DataFrame({"step": range(60), "iteration": range(60)})
+    shown = rows_around(steps, link, replace(chain().flip, step=58))  # type: ignore[type-var]
+    assert [row[0] for row in shown.cells] == [str(n) for n in range(52, 60)]
+    assert shown.around == "step 58"
+    assert rows_around(steps, replace(link, iteration=0), None).cells[0] == ["0", "0"]
+    assert rows_around(steps, replace(link, iteration=99), None).cells[-1] == ["59", "59"]
+    assert rows_around(steps.head(8), link, None) == shown_rows(steps.head(8))
+    nowhere = pl.DataFrame({"n": range(60)})
+    assert rows_around(nowhere, link, None) == shown_rows(nowhere)
 
 
 def test_the_commands_behind_the_charts_are_given(plain_text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from rich.text import Text
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text
 from postmortem.render.tree import chain_tree
-from tests.render.samples import chain, empty_chain, hostile_chain
+from postmortem.render.words import when_text
+from tests.render.samples import chain, empty_chain, hostile_chain, links
 
 GOLD = Path(__file__).parent / "gold"
 
@@ -65,3 +67,14 @@ def test_a_table_breaks_no_figure_and_no_word() -> None:
     assert rows_text(columns, rows, Look(17)) == folded
     blocks = rows_text(columns, rows, Look(16))
     assert blocks.splitlines()[:3] == ["row 1 of 2 ─────", "request  b-1", "risk     62.7"]
+
+
+def test_the_day_is_told_and_where_it_changes() -> None:
+    """Times on the terminal have their day and zone at the top, both days where an incident runs over midnight."""
+    day = 86_400 * 10**9
+    late = replace(links()[0], start_ns=20_000 * day - 500_000_000, end_ns=20_000 * day + 250_000_000)
+    head = chain_tree(replace(chain(), links=(late,)))
+    assert "bundle incident-2026-11-02, 2024-10-03 to 2024-10-04, times in UTC" in head
+    assert "23:59:59.500 to 00:00:00.250" in head
+    assert when_text(late) == "2024-10-03 23:59:59.500 to 2024-10-04 00:00:00.250 UTC"
+    assert when_text(replace(late, end_ns=None)) == "2024-10-03 23:59:59.500 UTC"

@@ -15,6 +15,7 @@ from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretches import departure, ramp
+from postmortem.base.units import percent
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
@@ -267,7 +268,7 @@ def _as_before(run: _Run, before: int) -> tuple[float, str]:
     apart = np.abs(np.asarray(run.sizes) - before)
     ran = np.asarray(run.tactics)[apart == apart.min()]
     stays = float((ran == run.calm).mean())
-    return stays, f"at batch {before}, {100 * stays:.0f} % of {ran.size} iterations ran tactic {run.calm}"
+    return stays, f"at batch {before}, {percent(stays)} of {ran.size} iterations ran tactic {run.calm}"
 
 
 KIND = Kind(

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.stats.fisher import fisher_greater
+from postmortem.base.units import percent
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
@@ -50,7 +51,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         change = -change
     share = max(0.0, min(1.0, (float(np.median(without)) - float(np.median(under))) / change)) if change else 0.0
     medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} in the median under {modes[at]}"
-    said = f"the batch is {medians}: {100 * share:.0f} % of the change"
+    said = f"the batch is {medians}: {percent(share)} of the change"
     tests = (
         order(numbers[at], effect.facts["stop"]),
         Test(

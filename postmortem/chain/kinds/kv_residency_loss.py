@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.stats.intervals import median_effect
-from postmortem.base.units import number
+from postmortem.base.units import number, percent
 from postmortem.base.window import Window
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.rank_signal import Signal, look
@@ -48,7 +48,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if not now.size or not calm.size:
         return Unseen("whether warps waited for memory while the L2 hit rate fell", RECORD)
     _, low, high = median_effect(now, calm, "difference")
-    shares = f"{100 * float(np.median(now)):.0f} % of all, {100 * float(np.median(calm)):.0f} % when calm"
+    shares = f"{percent(float(np.median(now)))} of all, {percent(float(np.median(calm)))} when calm"
     told = f"long-scoreboard stalls {shares}"
     if not low > 0:
         return RuledOut(f"the L2 hit rate fell, but {told} ({number(low)} to {number(high)})")

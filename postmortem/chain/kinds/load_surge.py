@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postmortem.base.units import number, with_unit
+from postmortem.base.units import number, percent, with_unit
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut
@@ -49,7 +49,7 @@ def _before_a_cut(case: Case, effect: Link, full: Filled | None) -> Outcome:
     if full is None:
         return RuledOut(f"{cut}: more load would have raised it")
     if not full.carries:
-        gone = f"{100 * full.share[0]:.0f} % of that goes at the usual size, p = {number(full.p_value)}"
+        gone = f"{percent(full.share[0])} of that goes at the usual size, p = {number(full.p_value)}"
         return RuledOut(f"{cut}, after {full.says}: {gone}")
     outcome = surged(case, effect, KIND.name, full)
     if isinstance(outcome, Found) and not _brought(outcome):

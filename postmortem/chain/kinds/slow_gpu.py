@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from postmortem.base.units import percent
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut
@@ -39,8 +40,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     late = rows.filter(pl.col("iteration").is_between(window.first, window.stop - 1))
     share = float(np.median(late["slower"]))
     if share < HALF:
-        return RuledOut(f"{100 * share:.0f} % of rank {outcome.link.rank}'s kernels took longer, the others did not")
-    slower = f"; {100 * share:.0f} % of its kernels took longer"
+        return RuledOut(f"{percent(share)} of rank {outcome.link.rank}'s kernels took longer, the others did not")
+    slower = f"; {percent(share)} of its kernels took longer"
     return replace(outcome, link=replace(outcome.link, summary=outcome.link.summary + slower))
 
 

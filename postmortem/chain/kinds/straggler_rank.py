@@ -12,7 +12,7 @@ from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stretch import NEAREST
-from postmortem.base.units import with_unit
+from postmortem.base.units import percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
@@ -157,8 +157,8 @@ def _found(
         specificity(one.p_value, f"iterations shuffled in blocks, corrected for {len(up.ranks.ranks)} ranks"),
         mechanism(
             True,
-            f"the same iterations and collectives: last in {100 * one.last_share:.0f} "
-            f"% of them up to the flip, {100 * one.last_share_calm:.0f} % when calm",
+            f"the same iterations and collectives: last in {percent(one.last_share)} "
+            f"of them up to the flip, {percent(one.last_share_calm)} when calm",
         ),
         counterfactual(
             share, low, high, f"with rank {rank}{together} as fast as the others, of the iterations' inflation"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from postmortem.base.units import with_unit
+from postmortem.base.units import percent, with_unit
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
@@ -70,7 +70,7 @@ def _at_the_tactic(case: Case, effect: Link) -> Outcome:
     here = pl.col("iteration") == last["iteration"]
     fallen, of = fell.filter(here).height, planned.filter(here).height
     share = back["iteration"].n_unique() / steps["iteration"].n_unique()
-    said = f"{100 * share:.0f} % of its iterations with another tactic had the reference's planned"
+    said = f"{percent(share)} of its iterations with another tactic had the reference's planned"
     tests = (
         order(since["iteration"], effect.iteration),
         Test("size", last["algo_id"] != last["expected_algo_id"],

@@ -28,8 +28,9 @@ def _run(args: Namespace) -> int:
     from postmortem.findings import absent
     from postmortem.render.format import Look
     from postmortem.render.formats import format_named
+    from postmortem.render.words import visible
 
-    if args.name and args.sql:
+    if args.name and args.sql is not None:
         raise UsageError("query", "takes NAME or --sql, not both")
     if args.param and not args.name:
         raise UsageError("--param", "belongs to a NAME")
@@ -39,8 +40,12 @@ def _run(args: Namespace) -> int:
         if not equals:
             raise UsageError(f"--param {pair}", "must have the form K=V")
         params[key] = value
+    form = format_named(args.format)
+    shown = args.output is None and stdout.terminal()
+    if shown and form.binary:
+        raise UsageError(f"--format {form.name}", "is binary, which a terminal cannot show", "write a file with -o")
     with opened(args) as incident:
-        if args.sql:
+        if args.sql is not None:
             frame = incident.sql(args.sql)
         elif args.name:
             frame = incident.query(args.name, **params)
@@ -49,7 +54,10 @@ def _run(args: Namespace) -> int:
                     stderr.note(missing)
         else:
             frame = incident.queries
-        stdout.write(format_named(args.format).write(frame, Look(stdout.width(), stdout.colour())), args.output)
+        rows = form.write(frame, Look(stdout.width(), stdout.colour()))
+        if shown and form.name != "table":  # which writes its own colours, and hidden characters out
+            rows = visible(rows.decode(), keep="\n\t").encode()
+        stdout.write(rows, args.output)
     return Exit.ANSWER
 
 

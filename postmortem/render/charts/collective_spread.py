@@ -15,7 +15,7 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from postmortem.base.units import NS_PER_MS, count, number
+from postmortem.base.units import NS_PER_MS, count, number, percent
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.phases import PHASES, phase
 from postmortem.render.theme import CALM, LIT, WIDTH
@@ -177,7 +177,7 @@ def tells(frames: Frames) -> str:
         text += f" of {count(own.height, 'collective')}"
         most = last.filter(pl.col("phase") == name).sort("share", "rank", descending=[True, False]).head(1).to_dicts()
         if most:
-            text += f", rank {most[0]['rank']} last in {most[0]['share']:.0%}"
+            text += f", rank {most[0]['rank']} last in {percent(most[0]['share'])}"
         said.append(text)
     return sentence(said)
 

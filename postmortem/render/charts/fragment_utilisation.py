@@ -9,10 +9,12 @@ it; a point is a number of tokens that ran, its area how often.
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import count
+from postmortem.base.units import count, percent
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.phases import PHASES, phase
 from postmortem.render.theme import CALM, FIT, LIT, OTHER, SMALL, WIDTH
@@ -23,6 +25,8 @@ FRAGMENT = 16
 MOST = 60
 #: Tactics that are named beside a point; the tooltip names all.
 NAMED = 2
+#: Room for a name, for its distance from its point, for a letter, pixels; the height of a line, of the axis of shares.
+LABEL, BESIDE, LETTER, LINE = 160, 12, 6, 0.08
 #: The line ends here: beyond 64 fragments less than one row in 60 can be empty.
 LINE_TO = 64 * FRAGMENT
 #: Up to here the tokens' axis is linear.
@@ -113,15 +117,30 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     marks = base.mark_point(filled=True, opacity=0.75, clip=True).encode(
         color=colour, shape=shape, size=size, tooltip=tips
     )
-    names = drawn.group_by("tokens", "named").agg(pl.col("utilisation").first()).filter(pl.col("named") != "")
-    names = names.sort("tokens", "named").unique("tokens", keep="first", maintain_order=True)
-    words = alt.Chart(values(names.with_columns(says=pl.concat_str(pl.lit("tactic "), "named"))))
-    labels = words.mark_text(dx=12, align="left", fontSize=SMALL, clip=True).encode(
+    words = alt.Chart(values(_names(drawn, end, log=log)))
+    labels = words.mark_text(dx=BESIDE, align="left", fontSize=SMALL, limit=LABEL).encode(
         x=x("tokens"), y=y("utilisation"), text="says:N"
     )
     return alt.layer(line.encode(x=x("tokens"), y=y("fills")), marks, labels).properties(
         width=WIDTH, autosize=FIT, height=200, title=cap(said)
     )
+
+
+def _names(drawn: pl.DataFrame, end: int, *, log: bool) -> pl.DataFrame:
+    """The names beside the points, of those that ran most often first; none that would lie on another."""
+    first = pl.struct("tokens", "named").rank("ordinal").over("tokens") == 1
+    often = drawn.filter(pl.col("named") != "").filter(first)
+    often = often.with_columns(says=pl.concat_str(pl.lit("tactic "), "named"))
+    kept: list[tuple[float, float, float]] = []
+    rows = []
+    for row in often.sort(["share", "tokens"], descending=[True, False]).to_dicts():
+        left = WIDTH * (math.log2(row["tokens"]) / math.log2(end) if log else row["tokens"] / end)
+        right = left + BESIDE + min(LABEL, LETTER * len(row["says"]))
+        free = (left >= b or right <= a or abs(row["utilisation"] - at) >= LINE for a, b, at in kept)
+        if all(free):
+            kept.append((left, right, row["utilisation"]))
+            rows.append(row)
+    return pl.DataFrame(rows, schema=often.schema).select("tokens", "utilisation", "says").sort("tokens")
 
 
 def _step(end: int) -> int:
@@ -141,9 +160,9 @@ def tells(frames: Frames) -> str:
         times = int(own["iterations"].sum())
         full = float((own["utilisation"] * own["iterations"]).sum()) / times
         said.append(
-            f"{name}: {full:.0%} of the rows hold a token in the mean of {count(times, 'iteration')}, "
-            f"most often {count(most['tokens'], 'token')} ({most['share']:.0%} of them, "
-            f"{most['utilisation']:.0%} full{', tactic ' + most['named'] if most['named'] else ''})"
+            f"{name}: {percent(full)} of the rows hold a token in the mean of {count(times, 'iteration')}, "
+            f"most often {count(most['tokens'], 'token')} ({percent(most['share'])} of them, "
+            f"{percent(most['utilisation'])} full{', tactic ' + most['named'] if most['named'] else ''})"
         )
     return sentence(said)
 

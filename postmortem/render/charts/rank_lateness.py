@@ -10,7 +10,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import NS_PER_MS, count, number
+from postmortem.base.units import NS_PER_MS, count, number, percent
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.theme import FIT, HEAT, HEATED, LIT, WIDTH
 
@@ -70,7 +70,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         .encode(
             x=x,
             x2="x2:Q",
-            y=alt.Y("rank:O", title="rank", sort=ranks),
+            y=alt.Y("rank:O", title="rank", sort=ranks, axis=alt.Axis(labelOverlap=True)),
             color=alt.Color("late:Q", title="lateness (ms)", scale=alt.Scale(range=list(HEAT))),
             tooltip=["rank:O", "iteration:Q", alt.Tooltip("late:Q", title="lateness (ms)", format=".3f")],
         )
@@ -95,7 +95,7 @@ def tells(frames: Frames) -> str:
     worst = late.filter(pl.col("rank") == rank).sort(["late", "iteration"], descending=[True, False]).row(0, named=True)
     often = latest.filter(pl.col("rank") == rank).height / late["iteration"].n_unique()
     said = (
-        f"rank {rank} kept the others waiting the most: the latest in {often:.0%} of "
+        f"rank {rank} kept the others waiting the most: the latest in {percent(often)} of "
         f"{count(late['iteration'].n_unique(), 'iteration')}, by up to {number(worst['late'])} ms "
         f"(iteration {worst['iteration']})"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import NS_PER_MS, count
+from postmortem.base.units import NS_PER_MS, count, percent
 from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
 from postmortem.render.theme import ALIKE, FIT, OTHER, REGIME_COLOURS, WIDTH
 
@@ -120,7 +120,7 @@ def tells(frames: Frames) -> str:
     rows = _named(frames).filter(pl.col("rank").is_null()).sort(["share", "regime"], descending=[True, False])
     said = []
     for (whose,), own in rows.sort("whose", maintain_order=True).group_by("whose", maintain_order=True):
-        parts = [f"{r['regime'].replace('_', ' ')} {r['share']:.1%}" for r in own.to_dicts()]
+        parts = [f"{r['regime'].replace('_', ' ')} {percent(r['share'])}" for r in own.to_dicts()]
         said.append(f"{whose}: {', '.join(parts)}")
     return sentence(said)
 

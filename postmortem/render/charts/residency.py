@@ -11,7 +11,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import number
+from postmortem.base.units import number, percent
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.columns import extremes
 from postmortem.render.theme import INK, LIT, OTHER, TACTIC_COLOURS, WIDTH
@@ -144,7 +144,9 @@ def tells(frames: Frames) -> str:
     memory = _shares(frames).filter(pl.col("reason") == MEMORY).sort(["share", "kernel_name"], descending=[True, False])
     if memory.height:
         top = memory.row(0, named=True)
-        said.append(f"waiting for memory (long scoreboard) is {top['share']:.0%} of the stalls of {top['kernel_name']}")
+        said.append(
+            f"waiting for memory (long scoreboard) is {percent(top['share'])} of the stalls of {top['kernel_name']}"
+        )
     rows = frames["rank_residency"].drop_nulls(["rank", "iteration", "l2_hit"]).sort("l2_hit", "rank", "iteration")
     if rows.height:
         worst = rows.row(0, named=True)

@@ -13,11 +13,10 @@ import altair as alt
 import polars as pl
 
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.base.units import count, number
+from postmortem.base.units import count, number, percent
 from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
 from postmortem.render.theme import CALM, INK, LIT, SHADE, WIDTH
 
-#: The customary level, of p-values corrected for all that was looked at.
 #: Height of a panel, and room beside it for its axis, pixels.
 HEIGHT = 110
 AXIS = 66
@@ -76,7 +75,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
     if not loads:
         return alt.hconcat(nothing("no step is compared with its reference's at two loads", WIDTH))
     said = [
-        "Point: a tenth of the iterations; bars: the loads in it, and its 95 % interval, which is at least so wide."
+        "Point: a tenth of the iterations, more where many have one load; bars: its loads, at least its 95 % interval."
     ]
     if told.height:
         said.append("Line: the load beyond which it happens, told from chance; shaded: its 95 % interval.")
@@ -157,11 +156,7 @@ def _panel(curve: pl.DataFrame, told: pl.DataFrame, load: str, outcome: str, *, 
 def _least(frames: Frames) -> str:
     """The smallest p-value, where any threshold was looked for."""
     least = frames["state_collapse"]["p_value"].min()
-    return (
-        f" (least p = {number(least)}, corrected for {frames['state_collapse'].height})"
-        if isinstance(least, float)
-        else ""
-    )
+    return f" (least p = {number(least)}, corrected for all that was looked at)" if isinstance(least, float) else ""
 
 
 def tells(frames: Frames) -> str:
@@ -171,8 +166,8 @@ def tells(frames: Frames) -> str:
         return sentence(
             [
                 f"beyond {number(r['threshold'])} {_unit(r['load'])} ({number(r['low'])} to {number(r['high'])}) "
-                f"{HAPPENS[r['outcome']]} in {r['share_beyond']:.0%} of iterations, else in {r['share_within']:.0%} "
-                f"(p = {number(r['p_value'])})"
+                f"{HAPPENS[r['outcome']]} in {percent(r['share_beyond'])} of iterations, else in "
+                f"{percent(r['share_within'])} (p = {number(r['p_value'])})"
                 for r in told.to_dicts()
                 if r["outcome"] in HAPPENS
             ]
@@ -189,10 +184,8 @@ def tells(frames: Frames) -> str:
         )
         if not most["churn"]:
             continue
-        said.append(
-            f"most other plans, {most['churn']:.1%} of steps, at {number(most['load_from'])} to "
-            f"{number(most['load_to'])} {_unit(load)}"
-        )
+        loads = " to ".join(dict.fromkeys(number(most[end]) for end in ("load_from", "load_to")))
+        said.append(f"most other plans, {percent(most['churn'])} of steps, at {loads} {_unit(load)}")
     if not said:
         said = [f"none of {count(int(curve['steps'].sum()) // curve['load'].n_unique(), 'step')} ran another plan"]
     return sentence([f"no load is told from chance beyond which answers leave their references{_least(frames)}", *said])

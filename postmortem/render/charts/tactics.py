@@ -8,7 +8,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from postmortem.base.units import count
+from postmortem.base.units import count, percent
 from postmortem.render.chart import Chart, Frames, Wants, nothing, sentence, values
 from postmortem.render.phases import PHASES
 from postmortem.render.theme import CALM as CALM_COLOUR
@@ -64,7 +64,7 @@ def tells(frames: Frames) -> str:
         own = ran.filter(pl.col("phase") == name)
         most = own["algo_id"].value_counts().sort("count", "algo_id", descending=[True, False]).head(3).rows()
         if most:
-            shares = ", ".join(f"{tactic} in {n / own.height:.0%}" for tactic, n in most)
+            shares = ", ".join(f"{tactic} in {percent(n / own.height)}" for tactic, n in most)
             said.append(f"{name}, {count(own.height, 'iteration')}: tactic {shares}")
     return sentence(said)
 

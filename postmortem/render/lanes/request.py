@@ -26,6 +26,9 @@ def life(frames: Frames, span: Span) -> tuple[float, float] | None:
 def margin_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
     """How clear each token's win was, and where it flipped, for the request and the others."""
     own = own_steps(frames, span).drop_nulls("margin")
+    own, cut = extremes(own.with_columns(closeness=-pl.col("margin")), "ts_ns", "closeness")
+    if cut:
+        notes.append(f"the request's margins: {cut.replace('largest', 'smallest')}")
     own = own.select("t", "step", "token_id", "margin", "iteration")
     flips = within(frames["flips"].drop_nulls(["ts_ns", "margin"]), span, "ts_ns")
     if own.is_empty() and flips.is_empty():

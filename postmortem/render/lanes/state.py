@@ -7,7 +7,7 @@ import polars as pl
 
 from postmortem.render.chart import Frames, values
 from postmortem.render.columns import ceiling, extremes
-from postmortem.render.theme import ALIKE, INK, LANE, OTHER, REGIME_COLOURS, STATE_COLOURS
+from postmortem.render.theme import ALIKE, COLUMNS, INK, LANE, MOST_ROWS, OTHER, REGIME_COLOURS, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
 #: Height of a strip of regimes, pixels.
@@ -30,7 +30,8 @@ def regime_lane(frames: Frames, span: Span, notes: list[str]) -> tuple[list[alt.
         notes.append(f"regimes: {MOST_RANKS} of {len(ranks)} ranks, the blamed and the least normal")
     kept = pl.concat([strip, own.filter(pl.col("rank").is_in(sorted(ranks[:MOST_RANKS])))])
     severity = pl.col("regime").replace_strict(list(REGIME_COLOURS), range(len(REGIME_COLOURS)), return_dtype=pl.Int64)
-    drawn, said = extremes(kept.with_columns(severity=severity), "start_ns", "severity", ("rank",))
+    count = min(COLUMNS, MOST_ROWS // max(1, kept["rank"].n_unique()))
+    drawn, said = extremes(kept.with_columns(severity=severity), "start_ns", "severity", ("rank",), count=count)
     if said:
         notes.append(f"regimes: {said.replace('largest', 'worst')}")
     words = [name.replace("_", " ") for name in REGIME_COLOURS]

@@ -15,9 +15,7 @@ def build(context: ReportContext) -> Markup:
         context.command("chain", "--req", c.req_id, *(["--vs", c.reference] if c.reference else []))
         for c in context.chains
     ]
-    asked = dict.fromkeys(
-        context.evidence(e).command for chain in context.chains for link in chain.links for e in link.evidence
-    )
+    asked = dict.fromkeys(context.asking(e) for chain in context.chains for link in chain.links for e in link.evidence)
     wanted = [word for chain in context.chains for word in ("--req", chain.req_id)]
     report = context.command("report", "-o", "report.html", *wanted)
     return page("reproduce.html", chains=chains, queries=list(asked), charts=_charts(context), report=report)
