@@ -132,6 +132,22 @@ def test_lateness_is_calibrated() -> None:
     assert within_sampling_error(hits, len(SEEDS), 0.05)
 
 
+def test_lateness_of_a_constant() -> None:
+    """Ranks that never differ are never late: what all have in common is no rank above the others'."""
+    assert [f.p_value for f in lateness(np.full((15, 3), 8.0), np.full((45, 3), 8.0))] == [1.0] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1.0, 2.0])
+def test_lateness_of_rounded_times_is_calibrated(step: float) -> None:
+    """Times of whole steps have many ties; that a window is the later one makes it no later in lateness."""
+    hits = 0
+    for seed in SEEDS:
+        compute = np.round(np.random.default_rng([seed, 5]).normal(10, 1, size=(80, 2)) / step) * step
+        hits += min(f.p_value for f in lateness(compute[60:], compute[:60])) <= 0.05
+    assert hits <= 0.05 * len(SEEDS) + 4 * np.sqrt(0.05 * 0.95 * len(SEEDS))  # ties may only make it rarer
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.permutations(range(4)), st.integers(0, 1000))
 def test_permuting_ranks_permutes_the_answer(order: list[int], seed: int) -> None:

@@ -63,7 +63,8 @@ def test_misses_that_make_steps_longer(rank: int) -> None:
     rows = ask(90 - 40 * lost, 0.2 + 0.5 * lost, step, rank)
     assert [r["rho"] for r in rows] == pytest.approx([-1, -1, 1])
     assert [(r["rank"], r["iterations"], r["shapes"]) for r in rows] == [(rank, N, 3)] * 3
-    assert all(r["p_value"] <= 0.01 for r in rows)
+    # of 120 turns the one that moves nothing, times three pairs looked at
+    assert [r["p_value"] for r in rows] == pytest.approx([3 / N] * 3)
     assert (rows[0]["explained"], rows[1]["explained"]) == (None, pytest.approx(1))
     apart = np.concatenate([part - np.median(part) for part in np.split(step, 3)])
     assert rows[1]["spread_ms"] == pytest.approx(np.median(np.abs(apart - np.median(apart))), abs=1e-5)
