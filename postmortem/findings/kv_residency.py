@@ -72,7 +72,8 @@ def _states(catalogue: Catalogue) -> pl.DataFrame:
     lengths = catalogue.view("kv_lengths").select("replica", "iteration", "kv_tokens")
     shapes = catalogue.run("iterations").select("replica", "iteration", "batch_size")
     shapes = shapes.join(lengths, on=["replica", "iteration"], how="left")
-    length = (PER_DOUBLING * pl.col("kv_tokens").log(2)).floor().cast(pl.Int64).fill_null(-1)
+    tokens = pl.col("kv_tokens").cast(pl.Float64).clip(0.5)  # of no token at all: a class of its own, below that of one
+    length = (PER_DOUBLING * tokens.log(2)).floor().cast(pl.Int64).fill_null(-1)
     shapes = shapes.filter(pl.col("batch_size").is_not_null()).select(
         "replica", "iteration", pl.struct("batch_size", length.alias("length")).rank("dense").alias("shape")
     )
