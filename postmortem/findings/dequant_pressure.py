@@ -57,6 +57,8 @@ def _each(rows: pl.DataFrame) -> Iterator[Row]:
         found = correlation(cycles, free)
         if found is None:
             continue
+        _, tie, times = np.unique(free, return_inverse=True, return_counts=True)
+        cycles = (np.bincount(tie, cycles) / times)[tie]  # a tie may lie in both halves: it counts by its mean there
         short = np.argsort(np.argsort(free, kind="stable")) < free.size // 2
         yield {
             "replica": replica,
