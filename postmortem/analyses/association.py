@@ -10,12 +10,10 @@ import numpy as np
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import RESAMPLES, SEED, lasting_block_length
 from postmortem.analyses.stats.level import CONFIDENCE
-from postmortem.analyses.stats.permutation import block_shuffles, every_turn, mid_ranks, p_of
+from postmortem.analyses.stats.permutation import ROUNDING, block_shuffles, every_turn, mid_ranks, p_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-ROUNDING = 1e-9  # of the largest sum there can be: the same sum in another order differs by less
 
 
 def rises_together(signal: NDArray[np.float64], effect: NDArray[np.float64]) -> tuple[float, float]:

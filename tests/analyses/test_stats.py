@@ -65,6 +65,18 @@ def test_change_point_p_is_calibrated() -> None:
     assert within_sampling_error(hits, len(SEEDS), 0.05)
 
 
+@pytest.mark.parametrize("at", [4, 20, 35])
+@pytest.mark.parametrize("level", [0.1, 1.1, 1e9 + 0.1])
+def test_change_point_of_one_spike(at: int, level: float) -> None:
+    """The score is largest where a spike lies among the first or last five of 40: 10 in 40 places do as well."""
+    values = np.full(40, level)
+    values[at] += 6.2
+    found = change_point(values)
+    assert found is not None
+    expected = 0.25 if at in (4, 35) else 1.0  # in the middle every place does as well
+    assert found.p_value == pytest.approx(expected, abs=4 * np.sqrt(0.25 * 0.75 / 999))
+
+
 @pytest.mark.parametrize("values", [np.ones(50), np.arange(9.0), np.array([])])
 def test_no_change_point(values: np.ndarray) -> None:
     """A constant or too short series has none."""
