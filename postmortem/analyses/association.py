@@ -10,20 +10,10 @@ import numpy as np
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import RESAMPLES, SEED, lasting_block_length
 from postmortem.analyses.stats.level import CONFIDENCE
-from postmortem.analyses.stats.permutation import block_shuffles, p_of
+from postmortem.analyses.stats.permutation import ROUNDING, block_shuffles, every_turn, mid_ranks, p_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-AT_ONCE = 2_000_000  # values turned at once: some tens of megabytes
-
-
-def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mid-ranks: ties share their mean rank."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    upper = np.cumsum(counts)
-    mid: NDArray[np.float64] = (upper - (counts - 1) / 2)[inverse]
-    return mid
 
 
 def rises_together(signal: NDArray[np.float64], effect: NDArray[np.float64]) -> tuple[float, float]:
@@ -73,7 +63,7 @@ def correlation(
     if scale == 0:
         return None
     low, high = _interval(x, y)
-    return Correlation(float(x @ y) / scale, low, high, _p_either_way(x, y, group), a.size, int(group.max()) + 1)
+    return Correlation(float(x @ y) / scale, low, high, _p_either_way(x, y), a.size, int(group.max()) + 1)
 
 
 def _scaled_ranks(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -102,22 +92,13 @@ def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     return float(low), float(high)
 
 
-def _p_either_way(x: NDArray[np.float64], y: NDArray[np.float64], group: NDArray[np.int64]) -> float:
-    """Two-sided p of the sum of products: one series turned round in a circle, inside each group by a random part.
+def _p_either_way(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Two-sided p of the sum of products: the share of all ways to turn one series round in a circle that come as far.
 
     Two series that both change slowly look alike by chance; turning one leaves every neighbour in place, whatever
-    their memory, where blocks shorter than it would make chance look rare.
+    their memory, where blocks shorter than it would make chance look rare. Groups are turned together: ranked inside
+    them the values may be exchanged, while one slow change may run through all of them.
     """
-    order = np.argsort(group, kind="stable")
-    x, y, group = x[order], y[order], group[order]
-    sizes = np.bincount(group)
-    first = np.cumsum(sizes) - sizes
-    place = np.arange(x.size) - first[group]
-    rng = np.random.default_rng(SEED)
-    drawn = []
-    rows = max(1, AT_ONCE // x.size)
-    for done in range(0, RESAMPLES, rows):
-        turned = rng.integers(0, sizes, size=(min(rows, RESAMPLES - done), sizes.size))
-        drawn.append(x[first[group] + (place + turned[:, group]) % sizes[group]] @ y)
-    observed = abs(float(x @ y)) * (1 - 1e-12)  # the sum in another order may differ in its last bits
-    return p_of(observed, np.abs(np.concatenate(drawn)))
+    sums = np.abs(every_turn(x, y))
+    reached = sums >= abs(float(x @ y)) - ROUNDING * float(np.sqrt((x @ x) * (y @ y)))
+    return float(np.count_nonzero(reached) / sums.size)

@@ -3,7 +3,8 @@ One row a rank with both recorded over enough iterations, and which varied: rank
 cycles with free memory (pins taken off), iteration by iteration. Below 0: more cycles where memory was short. Intervals
 are 95 % (blocks of iterations); they are too narrow where either lasts: at a correlation of neighbours of 0.8, 85 of
 100 hold the truth over 150 iterations. p_value: that they do not go together (one series turned against the other),
-corrected for the number of ranks (Holm). It can't tell which of the two moved the other.
+corrected for the number of ranks (Holm). It can't tell which of the two moved the other, nor that from a drift of both
+all along the recording.
 
 column: replica VARCHAR - — replica
 column: rank INTEGER - — rank; NULL: the engine's own view
@@ -56,6 +57,8 @@ def _each(rows: pl.DataFrame) -> Iterator[Row]:
         found = correlation(cycles, free)
         if found is None:
             continue
+        _, tie, times = np.unique(free, return_inverse=True, return_counts=True)
+        cycles = (np.bincount(tie, cycles) / times)[tie]  # a tie may lie in both halves: it counts by its mean there
         short = np.argsort(np.argsort(free, kind="stable")) < free.size // 2
         yield {
             "replica": replica,

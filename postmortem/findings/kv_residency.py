@@ -3,9 +3,9 @@ One row a rank and pair of the three. Only what varies at the same shape counts:
 sum is the same within a tenth. rho is the rank correlation inside shapes; explained its square, the share of the spread
 of step-time ranks that goes with the other. spread_ms is how far steps of one shape lie from their shape's median.
 Intervals are 95 % (blocks of iterations); they are too narrow where either series lasts: at a correlation of neighbours
-of 0.8, 85 of 100 hold the truth over 150 iterations. p_value: one series turned against the other inside shapes,
-corrected for the number of ranks and pairs (Holm). It can't tell which of two moved the other, nor samples that fall
-between iterations.
+of 0.8, 85 of 100 hold the truth over 150 iterations. p_value: one series, as it lies within its shapes, turned against
+the other, corrected for the number of ranks and pairs (Holm). It can't tell which of two moved the other, nor that from
+a drift of both all along the recording, nor samples that fall between iterations.
 
 column: replica VARCHAR - — replica
 column: rank INTEGER - — rank
@@ -72,7 +72,8 @@ def _states(catalogue: Catalogue) -> pl.DataFrame:
     lengths = catalogue.view("kv_lengths").select("replica", "iteration", "kv_tokens")
     shapes = catalogue.run("iterations").select("replica", "iteration", "batch_size")
     shapes = shapes.join(lengths, on=["replica", "iteration"], how="left")
-    length = (PER_DOUBLING * pl.col("kv_tokens").log(2)).floor().cast(pl.Int64).fill_null(-1)
+    tokens = pl.col("kv_tokens").cast(pl.Float64).clip(0.5)  # of no token at all: a class of its own, below that of one
+    length = (PER_DOUBLING * tokens.log(2)).floor().cast(pl.Int64).fill_null(-1)
     shapes = shapes.filter(pl.col("batch_size").is_not_null()).select(
         "replica", "iteration", pl.struct("batch_size", length.alias("length")).rank("dense").alias("shape")
     )

@@ -4,7 +4,8 @@ learnt from the steps before their length changed its level, and taken off; what
 Compared are steps whose floor lies among those of the steps before: it can't tell what longer caches than any before
 should cost. Where growth itself changed the level of step lengths, compared is 0 and nothing is said; where nothing
 rose, first_iteration is NULL, too. Where neighbours go together by 0.8, p_value is too small: two of ten steady
-recordings show a rise at 0.05. It can't tell reading KV from whatever else grows with a batch's tokens.
+recordings show a rise at 0.05; so do those where a millisecond of floor costs more the longer the cache is, and its
+length wanders. It can't tell reading KV from whatever else grows with a batch's tokens.
 
 column: replica VARCHAR - — replica
 column: steps BIGINT steps — with a floor and a measured time

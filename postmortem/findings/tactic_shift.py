@@ -7,6 +7,8 @@ same_shape: once the shape is known), so that phases turned round in time agains
 recorded ones. Iterations are the units, since each chose one tactic for all requests in it: its steps are never taken
 apart, and a request's own steps stay neighbours. Corrected (Holm) over replicas, or over all classes. Intervals are
 95 % (blocks of iterations); they are too narrow where a tactic came and went only a few times: trust the p-value then.
+Where shapes and tactics both come in runs, same_shape_p_value is too small: of 100 with nothing in it 14 are below 0.05
+where neighbours correlate by 0.8 and a shape holds for eight iterations.
 It can't tell what else changed with the phase, nor shapes that differ within a class (fragment=1 tells the numbers of
 tokens apart), nor steps without an iteration.
 

@@ -19,10 +19,8 @@ def text(kind: str, keys: dict[str, object]) -> str:
     return kind + " " + " ".join(f"{k}={_one_word(v)}" for k, v in keys.items())
 
 
-def _one_word(value: object) -> object:
-    if isinstance(value, str) and (not value or value.split() != [value]):
-        return "_".join(value.split()) or "_"
-    return value
+def _one_word(value: object) -> str:
+    return "_".join(str(value).split()) or "_"
 
 
 def load_nvtx() -> tuple[ModuleType | None, str]:
@@ -37,15 +35,16 @@ def load_nvtx() -> tuple[ModuleType | None, str]:
 class _Range:
     """A range as a context manager; one object a use, so that ranges nest."""
 
-    __slots__ = ("_owner", "_pushed", "_text")
+    __slots__ = ("_keys", "_kind", "_owner", "_pushed")
 
-    def __init__(self, owner: Ranges, label: str) -> None:
+    def __init__(self, owner: Ranges, kind: str, keys: dict[str, object]) -> None:
         self._owner = owner
-        self._text = label
+        self._kind = kind
+        self._keys = keys
         self._pushed = False
 
     def __enter__(self) -> Self:
-        self._pushed = self._owner.push(self._text)
+        self._pushed = self._owner.push(self._kind, self._keys)
         return self
 
     def __exit__(
@@ -103,14 +102,14 @@ class Ranges:
         """A range as long as the ``with`` block."""
         if self._nvtx is None:
             return NO_RANGE
-        return _Range(self, text(kind, keys))
+        return _Range(self, kind, keys)
 
-    def push(self, label: str) -> bool:
+    def push(self, kind: str, keys: dict[str, object]) -> bool:
         """Open a nested range; whether it was opened."""
         if self._nvtx is None:
             return False
         try:
-            self._nvtx.push_range(label, domain=DOMAIN)
+            self._nvtx.push_range(text(kind, keys), domain=DOMAIN)
         except Exception:  # noqa: BLE001 - counted and recorded; never into the server
             self.errors += 1
             return False

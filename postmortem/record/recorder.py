@@ -16,9 +16,11 @@ import weakref
 from collections import deque
 from io import FileIO
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
+from postmortem.record.fields import LONGEST_LINE, fitting, rank_of
 from postmortem.record.nvtx_ranges import Ranges, _NoRange, _Range
 
 QUEUE_SIZE = 65_536  # records; at some 600 bytes each about 40 MB, minutes of a busy engine
@@ -30,8 +32,9 @@ class Recorder:
 
     Files: ``x<suffix>.jsonl`` and ``s<suffix>.jsonl``, where the suffix is
     ``_rank<N>`` if ``rank`` is given. ``replica`` is put on every record and
-    ``rank`` on every s record that doesn't carry its own; ``rank=None`` in a
-    call makes it the engine's own view. Fields that are None are left out.
+    ``rank`` (a text, too, as an environment has it) on every s record that
+    doesn't carry its own; ``rank=None`` in a call makes it the engine's own
+    view of a request's step. Fields that are None are left out.
 
     With ``background=True`` a thread of its own writes every ``flush_every_s``
     seconds. With ``background=False`` nothing is written before the caller
@@ -44,10 +47,13 @@ class Recorder:
     queue, counts from 0, a thread of its own, and files whose suffix ends in
     ``_pid<pid>``. What was queued at the fork is the parent's to write.
 
-    Nothing here raises into the server. A record that finds the queue full is
-    dropped and counted; a record or a file that cannot be written counts as an
-    error. Both counts are themselves recorded, whenever they have grown and
-    once at the end, as a line
+    Once made, nothing here raises into the server. A record is what its values
+    are at the call: lists and objects are copied, and a number of an array
+    library is read at once (one that lies on a GPU is waited for, so hand over
+    Python's own). A record that finds the queue full is dropped and counted; a
+    record that readers of a bundle would refuse, and one that cannot be
+    written, count as errors. Both counts are themselves recorded, whenever
+    they have grown and once at the end, as a line
     ``{"record": "recorder", replica, rank, written, dropped, errors, started_ns, ended_ns}``
     with counts since the start; the last such line of a file holds. ``written``
     counts the records that the operating system took; of a write that it took
@@ -59,31 +65,34 @@ class Recorder:
         directory: str | Path,
         *,
         replica: str | None = None,
-        rank: int | None = None,
+        rank: int | str | None = None,
         queue_size: int = QUEUE_SIZE,
         background: bool = True,
         flush_every_s: float = FLUSH_EVERY_S,
         ranges: bool | None = None,
     ) -> None:
-        self.replica = replica
-        self.rank = rank
+        self.replica = None if replica is None else str(replica)
+        self.rank = rank if rank is None else rank_of(int(rank) if isinstance(rank, str) else rank)
         self.written = 0
         self.dropped = 0
         self.errors = 0
         self.started_ns = time.time_ns()
         self._directory = Path(directory)
-        self._suffix = self._own_suffix = "" if rank is None else f"_rank{rank}"
+        self._suffix = self._own_suffix = "" if rank is None else f"_rank{self.rank}"
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
         self._queue_size = queue_size
         self._room = queue_size  # records the queue may hold now: none once closed, nor before a child's first record
         self._unused = False  # a forked child that has recorded nothing yet
+        self._lines: dict[str, list[bytes]] = {}  # out of the queue; an interrupted write of them is made once more
         self._files: dict[str, FileIO | None] = {}  # unbuffered; None: to be opened again
         self._account: str | None = None  # the kind whose file bears the counts; one, or readers would add them up
         self._told = (0, 0)
-        self._closed = False
-        self._io = threading.Lock()
+        self._closed = False  # takes no more records
+        self._ended = False  # has written the last of them
+        self._writing = False
+        self._io = threading.RLock()  # a signal's handler may flush or close amid a flush
         self._count = threading.RLock()  # a signal's handler may record or close amid a count
-        self._wake = threading.Event()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it amid its use
         self._ranges = Ranges(ranges)
         self._thread: threading.Thread | None = None
         self._every_s = flush_every_s if background else None
@@ -112,6 +121,12 @@ class Recorder:
         self._put("s", fields)
 
     def _put(self, kind: str, fields: dict[str, Any]) -> None:
+        if not _PLAIN.issuperset(map(type, fields.values())):
+            try:
+                fields = _plain(fields)
+            except Exception:  # noqa: BLE001 - whatever the value's own code does: counted, never into the server
+                self._failed()
+                return
         if len(self._queue) < self._room:
             self._queue.append((kind, fields))
         else:
@@ -152,30 +167,50 @@ class Recorder:
     # -- writing ---------------------------------------------------------------
 
     def flush(self) -> None:
-        """Write what is queued; returns when it is handed to the operating system."""
+        """Write what is queued; returns when it is handed to the operating system.
+
+        Called amid a flush, by a signal's handler, it leaves the writing to what it interrupted.
+        """
         with self._io:
-            self._drain()
-            self._tell_losses()
+            if not self._writing:
+                self._write_all()
 
     def close(self) -> None:
-        """Write what is queued and the last count, then close; further records count as dropped."""
+        """Write what is queued and the last count, then close; further records count as dropped.
+
+        Called amid a flush, by a signal's handler, it leaves this to what it interrupted, even if the handler raises.
+        """
         with self._count:
-            if self._closed:
-                return
             self._closed = True
             self._room = 0
-        atexit.unregister(self.close)
         if self._thread is not None:
-            self._wake.set()
+            self._wake.put(None)
             self._thread.join()
-        with self._io:
-            self._drain()
-            if self._unused:
+        self.flush()
+
+    def _write_all(self) -> None:
+        self._writing = True
+        try:
+            if not self._closed:
+                self._drain()
                 self._tell_losses()
-            elif not self._tell(ended_ns=time.time_ns()):
-                self._failed()
-            for kind in self._files:
-                self._let_go(kind)
+        finally:
+            try:
+                if self._closed and not self._ended:  # by a handler meanwhile, perhaps
+                    self._end()
+            finally:
+                self._writing = False
+
+    def _end(self) -> None:
+        self._drain()
+        if self._unused:
+            self._tell_losses()
+        elif not self._tell(ended_ns=time.time_ns()):
+            self._failed()
+        for kind in self._files:
+            self._let_go(kind)
+        self._ended = True
+        atexit.unregister(self.close)  # not before: an interrupted close is made good at the end
 
     def __enter__(self) -> Self:
         return self
@@ -186,16 +221,24 @@ class Recorder:
         self.close()
 
     def _run(self, every_s: float) -> None:
-        while not self._wake.wait(every_s):
-            self.flush()
+        while True:
+            try:
+                self._wake.get(timeout=every_s)
+            except Empty:
+                self.flush()
+            else:
+                return
 
     def _forked(self) -> None:
         """In the child of a fork: no thread has survived, and locks are as they were for the parent's."""
-        self._io = threading.Lock()
+        self._io = threading.RLock()
         self._count = threading.RLock()
-        self._wake = threading.Event()
+        self._writing = False
+        self._ended = self._closed
+        self._wake = SimpleQueue()
         self._thread = None
         self._queue = deque()
+        self._lines = {}
         self._room = 0
         self._unused = True
         self.written = self.dropped = self.errors = self._ranges.errors = 0
@@ -208,7 +251,6 @@ class Recorder:
         self._files = {}
 
     def _drain(self) -> None:
-        lines: dict[str, list[bytes]] = {}
         try:
             for _ in range(len(self._queue)):  # what comes in meanwhile waits for the next time
                 kind, fields = self._queue.popleft()
@@ -220,33 +262,35 @@ class Recorder:
                 except BaseException:  # the server's own Ctrl-C amid flush(): its to see
                     self._failed()
                     raise
-                lines.setdefault(kind, []).append(line)
+                self._lines.setdefault(kind, []).append(line)
         finally:  # nor must it take along what has left the queue
-            for kind, some in lines.items():
-                written = self._write(kind, some)
+            for kind in list(self._lines):
+                written = self._write(kind, self._lines[kind])
                 self.written += written
-                self._failed(len(some) - written)
+                self._failed(len(self._lines.pop(kind)) - written)
 
     def _line(self, kind: str, fields: dict[str, Any]) -> bytes:
-        record: dict[str, Any] = {"record": kind}
-        if self.replica is not None:
-            record["replica"] = self.replica
-        if kind == "s" and self.rank is not None:
-            record["rank"] = self.rank
-        record.update(fields)
-        if None in record.values():
-            record = {key: value for key, value in record.items() if value is not None}
+        own: dict[str, Any] = {"replica": self.replica}
+        if kind == "s":
+            own["rank"] = self.rank
+        record = fitting(kind, own | fields)
         try:
             line = _dumps(record)
         except ValueError:  # NaN and infinities are no JSON: such a value is unknown
             line = _dumps(_finite(record))
-        return line.encode() + b"\n"
+        encoded = line.encode() + b"\n"
+        if len(encoded) > LONGEST_LINE:
+            raise ValueError("longer than readers take")
+        return encoded
 
     def _write(self, kind: str, lines: list[bytes]) -> int:
         """Append the lines by one write; how many of them the file has now, whole."""
         block = b"".join(lines)
         done = 0
         try:
+            file = self._files.get(kind)
+            if file is not None and not os.fstat(file.fileno()).st_nlink:
+                self._let_go(kind)  # somebody removed the file: what is written to it is gone
             file = self._files.get(kind) or self._open(kind)
             done = file.write(block)
             if done < len(block):
@@ -308,14 +352,21 @@ class Recorder:
         return self._write(self._account, [_dumps(account).encode() + b"\n"]) == 1
 
 
+_PLAIN = {int, float, str, bool, type(None)}  # what nobody can change after the call
+
+
 def _plain(value: Any) -> Any:
-    """A number of an array library as Python's own, None where it isn't finite; anything else is not for a record."""
-    item = getattr(value, "item", None)
-    if callable(item):
-        return _finite(item())
+    """A value as it is now: numbers of array libraries as Python's own, lists and objects copied; else the same."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
 
 
 def _finite(value: Any) -> Any:
@@ -328,7 +379,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain).encode
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 _RECORDERS: weakref.WeakSet[Recorder] = weakref.WeakSet()  # whom a fork concerns
 

@@ -65,6 +65,18 @@ def test_change_point_p_is_calibrated() -> None:
     assert within_sampling_error(hits, len(SEEDS), 0.05)
 
 
+@pytest.mark.parametrize("at", [4, 20, 35])
+@pytest.mark.parametrize("level", [0.1, 1.1, 1e9 + 0.1])
+def test_change_point_of_one_spike(at: int, level: float) -> None:
+    """The score is largest where a spike lies among the first or last five of 40: 10 in 40 places do as well."""
+    values = np.full(40, level)
+    values[at] += 6.2
+    found = change_point(values)
+    assert found is not None
+    expected = 0.25 if at in (4, 35) else 1.0  # in the middle every place does as well
+    assert found.p_value == pytest.approx(expected, abs=4 * np.sqrt(0.25 * 0.75 / 999))
+
+
 @pytest.mark.parametrize("values", [np.ones(50), np.arange(9.0), np.array([])])
 def test_no_change_point(values: np.ndarray) -> None:
     """A constant or too short series has none."""
@@ -130,6 +142,22 @@ def test_lateness_is_calibrated() -> None:
         compute = np.random.default_rng(seed).normal(10, 1, size=(80, 4))
         hits += min(f.p_value for f in lateness(compute[60:], compute[:60])) <= 0.05
     assert within_sampling_error(hits, len(SEEDS), 0.05)
+
+
+def test_lateness_of_a_constant() -> None:
+    """Ranks that never differ are never late: what all have in common is no rank above the others'."""
+    assert [f.p_value for f in lateness(np.full((15, 3), 8.0), np.full((45, 3), 8.0))] == [1.0] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [1.0, 2.0])
+def test_lateness_of_rounded_times_is_calibrated(step: float) -> None:
+    """Times of whole steps have many ties; that a window is the later one makes it no later in lateness."""
+    hits = 0
+    for seed in SEEDS:
+        compute = np.round(np.random.default_rng([seed, 5]).normal(10, 1, size=(80, 2)) / step) * step
+        hits += min(f.p_value for f in lateness(compute[60:], compute[:60])) <= 0.05
+    assert hits <= 0.05 * len(SEEDS) + 4 * np.sqrt(0.05 * 0.95 * len(SEEDS))  # ties may only make it rarer
 
 
 @settings(deadline=None, max_examples=20)

@@ -42,6 +42,21 @@ def test_by_hand(rank: int) -> None:
     assert row["p_value"] < 0.05
 
 
+def test_the_order_of_ties_is_no_pressure() -> None:
+    """Cycles that grow with time, memory the same but for two iterations in the middle: no half had more of them."""
+    free, cycles = [90.0] * 20, list(range(20))
+    free[9] = free[10] = 80.0
+    rows = [
+        {
+            "line": i, "replica": "a", "rank": 0, "iteration": i, "vram_free_mb": free[i], "dequant_cycles": cycles[i],
+        }
+        for i in range(20)
+    ]  # fmt: skip
+    (row,) = ask(rows)
+    # all 20 and those two have a mean of 9.5, so every tie of 90 MiB has it, in whichever half it is put
+    assert (row["rho"], row["cycles_short"], row["cycles_ample"]) == (pytest.approx(0), 9.5, 9.5)
+
+
 def test_fewer_records_are_no_surer() -> None:
     """With four of five records gone, nothing is said."""
     assert ask([row for row in pressed(1) if row["iteration"] < 8]) == []

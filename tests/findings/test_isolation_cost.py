@@ -60,6 +60,17 @@ def test_a_replica_that_always_was_strict_is_held_against_the_others() -> None:
     assert set(frame["replica"]) == {"b"}
     assert set(frame["against"]) == {"other replicas"}
     assert frame.row(0, named=True)["difference"] == -5.0
+    # two replicas differ for many reasons, and one pair of them tells nothing of chance
+    assert frame.select("low", "high", "p_value").null_count().row(0) == (frame.height,) * 3
+
+
+def test_what_is_not_tested_corrects_nothing() -> None:
+    """A replica beside it that was strict from the start makes no p of the first larger."""
+    modes = {i: "strict" if i in STRICT else "shared" for i in range(40)}
+    alone = cost(iterations("a", modes))
+    beside = cost(iterations("a", modes) + iterations("b", dict.fromkeys(range(20), "strict")))
+    assert beside.filter(pl.col("replica") == "a")["p_value"].to_list() == alone["p_value"].to_list()
+    assert beside.filter(pl.col("replica") == "b")["p_value"].null_count() > 0
 
 
 def test_exchanging_postures_turns_the_sign() -> None:

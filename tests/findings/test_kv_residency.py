@@ -19,9 +19,13 @@ BATCH = np.repeat([8, 16, 24], N // 3)
 
 
 def ask(
-    hit: NDArray[np.float64], stalled: NDArray[np.float64], step_ms: NDArray[np.float64], rank: int = 0
+    hit: NDArray[np.float64],
+    stalled: NDArray[np.float64],
+    step_ms: NDArray[np.float64],
+    rank: int = 0,
+    kv: NDArray[np.int64] | None = None,
 ) -> list[dict[str, Any]]:
-    """The finding on one rank whose iterations have these metrics (%, share, ms), a sample each."""
+    """The finding on one rank whose iterations have these metrics (%, share, ms), a sample each, and KV lengths."""
     starts = np.concatenate([[0], np.cumsum(np.round(step_ms * 1e6).astype(int))])
     records = [
         {
@@ -30,6 +34,11 @@ def ask(
         }
         for i in range(N)
     ]  # fmt: skip
+    if kv is not None:
+        records += [
+            {**r, "line": N + i, "rank": None, "req_id": "r", "step": i, "shape": f"q=1,k={kv[i]}"}
+            for i, r in enumerate(records)
+        ]
     metrics = [
         {
             "source_id": 1,
@@ -63,10 +72,19 @@ def test_misses_that_make_steps_longer(rank: int) -> None:
     rows = ask(90 - 40 * lost, 0.2 + 0.5 * lost, step, rank)
     assert [r["rho"] for r in rows] == pytest.approx([-1, -1, 1])
     assert [(r["rank"], r["iterations"], r["shapes"]) for r in rows] == [(rank, N, 3)] * 3
-    assert all(r["p_value"] <= 0.01 for r in rows)
+    # of 120 turns the one that moves nothing, times three pairs looked at
+    assert [r["p_value"] for r in rows] == pytest.approx([3 / N] * 3)
     assert (rows[0]["explained"], rows[1]["explained"]) == (None, pytest.approx(1))
     apart = np.concatenate([part - np.median(part) for part in np.split(step, 3)])
     assert rows[1]["spread_ms"] == pytest.approx(np.median(np.abs(apart - np.median(apart))), abs=1e-5)
+
+
+def test_a_batch_without_any_cache_is_a_shape_of_its_own() -> None:
+    """Dummy batches read no cache (k=0): they are told apart from those of one token and of no known length."""
+    rng = np.random.default_rng(4)
+    kv = np.arange(N) % 3  # 0, 1 and 2 tokens, in three batch sizes each
+    rows = ask(rng.uniform(50, 90, N), rng.uniform(0.2, 0.7, N), BATCH / 2 + rng.uniform(0, 1, N), kv=kv)
+    assert [(r["iterations"], r["shapes"]) for r in rows] == [(N, 9)] * 3
 
 
 def test_shapes_that_differ_are_no_residency() -> None:

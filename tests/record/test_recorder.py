@@ -119,7 +119,7 @@ def test_never_raises_whatever_a_value_does(tmp_path):
 class Interrupted:
     """Where Ctrl-C falls into a server's own flush()."""
 
-    def item(self):
+    def __int__(self):
         raise KeyboardInterrupt
 
 
@@ -171,6 +171,7 @@ def test_server_exceptions_pass_through(tmp_path):
          "fallback op=gemm from=42 to=17 why=no_workspace"),
         ("isolation", {"mode": ""}, "isolation mode=_"),
         ("kv_evict", {}, "kv_evict"),
+        ("kv_evict", {"pools": [1, 2]}, "kv_evict pools=[1,_2]"),
     ],
 )  # fmt: skip
 def test_range_text(kind, keys, wanted):
@@ -326,6 +327,103 @@ def test_cut_last_line_costs_itself_alone(tmp_path):
             rec.s(req_id="new", step=step)
     told = (tmp_path / "s.jsonl").read_text().removeprefix(cut + "\n").splitlines()
     assert [json.loads(line)["record"] for line in told] == ["s", "recorder", "s", "recorder"]
+
+
+@pytest.mark.parametrize("after", ["os._exit(0)", "sys.exit(0)", "None"])
+def test_signal_amid_a_flush(tmp_path, after):
+    """A handler that closes while the server itself flushes hangs nowhere; the flush it interrupted writes the rest."""
+    code = f"""
+import os, signal, sys
+from postmortem.record import Recorder
+rec = Recorder(sys.argv[1], background=False, ranges=False)
+def stop(*_):
+    rec.s(req_id="handler", step=0)
+    rec.close()
+    if {after!r} != "os._exit(0)":
+        {after}
+signal.signal(signal.SIGTERM, stop)
+signal.alarm(20)  # seconds; where it hangs it dies of it
+write = rec._write
+def once(kind, some):
+    rec._write = write
+    signal.raise_signal(signal.SIGTERM)
+    return write(kind, some)
+rec._write = once
+rec.s(req_id="server", step=0)
+rec.flush()
+if {after!r} == "os._exit(0)":
+    os._exit(0)  # the flush alone has ended it
+"""
+    child(code, tmp_path)
+    told = lines(tmp_path / "s.jsonl")
+    assert [r["record"] for r in told[-1:]] == ["recorder"]
+    assert told[-1]["written"] + told[-1]["dropped"] + told[-1]["errors"] == 2
+    assert told[-1]["ended_ns"] is not None
+
+
+def test_interrupted_close_is_made_good(tmp_path):
+    """A second Ctrl-C amid close() loses nothing: what is left is written at the next close, or when Python ends."""
+    rec = Recorder(tmp_path, flush_every_s=60)
+    rec.s(req_id="r", step=0)
+    thread, rec._thread = rec._thread, Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        rec.close()
+    rec._thread = thread
+    rec.close()
+    assert [r["record"] for r in lines(tmp_path / "s.jsonl")] == ["s", "recorder"]
+
+
+class Interrupting:
+    """A thread that is waited for when Ctrl-C comes."""
+
+    def join(self):
+        raise KeyboardInterrupt
+
+
+def test_removed_file_is_begun_anew(tmp_path):
+    """Where somebody removed the file to make room, later records are not written into nothing; a moved one is kept."""
+    rec = Recorder(tmp_path, background=False)
+    for step, then in enumerate((lambda f: f.rename(tmp_path / "s.jsonl.1"), lambda f: None, None)):
+        rec.s(req_id="r", step=step)
+        rec.flush()
+        if then:
+            then(tmp_path / "s.jsonl")
+    assert [r["step"] for r in lines(tmp_path / "s.jsonl.1")] == [0, 1, 2]
+    (tmp_path / "s.jsonl.1").unlink()
+    rec.s(req_id="r", step=3)
+    rec.close()
+    assert [r.get("step") for r in lines(tmp_path / "s.jsonl")] == [3, None]
+
+
+def test_a_record_is_what_its_values_were_at_the_call(tmp_path):
+    """Buffers, lists and objects that the server uses again change no record that waits to be written."""
+    margins, events, config = np.zeros(1), ["policy_inject:v3"], {"stop": ["a"]}
+    with Recorder(tmp_path, background=False) as rec:
+        rec.x(req_id="r", shaping_events=events, decode_cfg_applied=config)
+        for step in range(3):
+            margins[0] = step / 4
+            rec.s(req_id="r", step=step, margin=margins.reshape(()))
+        events.append("tool_schema:v2")
+        config["stop"].append("b")
+    assert [r["margin"] for r in lines(tmp_path / "s.jsonl")[:3]] == [0, 0.25, 0.5]
+    told = lines(tmp_path / "x.jsonl")[0]
+    assert (told["shaping_events"], told["decode_cfg_applied"]) == (["policy_inject:v3"], {"stop": ["a"]})
+
+
+class Unsayable:
+    """A value whose own text fails, as a tensor's does once its device is lost."""
+
+    def __str__(self):
+        raise RuntimeError("the device is lost")
+
+
+def test_range_of_an_unsayable_value_is_counted():
+    """A range whose text cannot be made is left out and counted; the block runs."""
+    ranges = Ranges(on=False)
+    ranges._nvtx = listener = Listener()
+    with ranges.range("iteration", {"n": Unsayable()}):
+        pass
+    assert (ranges.errors, listener.told) == (1, [])
 
 
 FORK = """

@@ -58,10 +58,11 @@ def change_point(values: NDArray[np.float64], shortest: int = SHORTEST) -> Chang
     if n < 2 * shortest:
         return None
     centre, spread = median(values), mad(values)
-    reach = CLIP * spread if spread > 0 else float(np.abs(values - centre).max())
+    away = values - centre  # so that sums keep their digits where the level is high and changes little
+    reach = CLIP * spread if spread > 0 else float(np.abs(away).max())
     if reach == 0:
         return None
-    clipped = np.clip(values, centre - reach, centre + reach)
+    clipped = np.clip(away, -reach, reach)
     scores = _scores(clipped, shortest)
     best = int(np.argmax(np.abs(scores)))
     width = -(-n // LONGEST)

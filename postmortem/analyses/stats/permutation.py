@@ -12,12 +12,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 999  # the smallest p is 0.001
+ROUNDING = 1e-9  # of a statistic: the same sum in another order differs by less
 SEED = 20_260_102  # fixed: the same bundle gives the same p
+
+
+def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mid-ranks: ties share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    upper = np.cumsum(counts)
+    mid: NDArray[np.float64] = (upper - (counts - 1) / 2)[inverse]
+    return mid
 
 
 def p_of(observed: float, drawn: NDArray[np.float64]) -> float:
     """(1 + draws as high) / (1 + draws): never 0 (Phipson and Smyth 2010)."""
-    return float((1 + np.count_nonzero(drawn >= observed)) / (1 + drawn.size))
+    reached = drawn >= observed - ROUNDING * abs(observed)
+    return float((1 + np.count_nonzero(reached)) / (1 + drawn.size))
 
 
 def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.int64]:
@@ -37,15 +47,16 @@ def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDAr
     return result
 
 
-def every_turn(values: NDArray[np.float64], marked: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Sum of the values at the marked places, for each way to turn the marks in a circle; entry 0 turns by nothing.
+def every_turn(values: NDArray[np.float64], turned: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum of the products of two series, for each way to turn the other in a circle; entry 0 turns by nothing.
 
-    Turning leaves all neighbours in place, whatever their memory. All n turns at once: a circular correlation, by the
-    fast Fourier transform; sums of whole numbers are exact.
+    Of marks it is the sum of the values at the marked places. Turning leaves all neighbours in place, whatever their
+    memory. All n turns at once: a circular correlation, by the fast Fourier transform; sums of whole numbers are exact.
     """
-    sums = np.fft.irfft(np.fft.rfft(values) * np.conj(np.fft.rfft(marked.astype(np.float64))), values.size)
+    other = turned.astype(np.float64)
+    sums = np.fft.irfft(np.fft.rfft(values) * np.conj(np.fft.rfft(other)), values.size)
     whole: NDArray[np.float64] = np.rint(sums)
-    return whole if np.array_equal(values, np.rint(values)) else sums
+    return whole if all(np.array_equal(v, np.rint(v)) for v in (values, other)) else sums
 
 
 def late_window(lead: NDArray[np.float64], start: int) -> NDArray[np.float64]:
@@ -56,8 +67,9 @@ def late_window(lead: NDArray[np.float64], start: int) -> NDArray[np.float64]:
     so that the p-values are corrected for the number of ranks (Westfall and Young 1993, single
     step). Shape (ranks,).
     """
-    n = lead.shape[0]
-    ranked = np.argsort(np.argsort(lead, axis=0), axis=0) / n  # robust: one huge iteration is one high rank
-    observed = ranked[start:].mean(axis=0)
-    drawn = ranked[block_shuffles(n)[:, start:]].mean(axis=1).max(axis=1)
+    # Ranks are robust: one huge iteration is one high rank. Ties share theirs, or the later would count as the higher:
+    # recorded times are often whole steps of a clock. Sums of ranks are exact, whatever their order.
+    ranked = np.apply_along_axis(mid_ranks, 0, lead)
+    observed = ranked[start:].sum(axis=0)
+    drawn = ranked[block_shuffles(len(lead))[:, start:]].sum(axis=1).max(axis=1)
     return np.array([p_of(float(o), drawn) for o in observed])
