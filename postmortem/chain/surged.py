@@ -75,7 +75,8 @@ def _surged(case: Case, effect: Link, kind: str, full: Filled | None) -> Outcome
         mechanism(True, "the requests of the replica that formed this batch"),
     )
     share = None
-    rise = top - ((rows["batch_size"][0] or 0) if full is None else full.usual)
+    sizes = before.filter(pl.col("iteration") < first)["batch_size"].drop_nulls()
+    rise = top - (full.usual if full is not None else sizes[-1] if sizes.len() else top)  # the first joined it already
     if sign.counts and rise > 0:
         share = min(1.0, (came - usual) / rise)
         said = f"{number(came)} requests came, {number(usual)} at the calm rate; the batch rose by {rise}"

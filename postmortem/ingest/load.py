@@ -226,7 +226,7 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
             "seconds": s.seconds,
         }  # fmt: skip
         writer.insert("sources", row)
-        if s.error is None and s.rows:
+        if s.rows:  # also of a source that could not be read to its end
             method = facts.clock or "none: the source has no wall clock"
             clock = {
                 "source_id": s.source_id,

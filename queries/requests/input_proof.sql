@@ -28,10 +28,10 @@ WITH cached AS (
     FULL JOIN request_runs AS r ON r.req_id = k.req_id
     LEFT JOIN cached AS c ON c.req_id = k.req_id AND c.replica IS NOT DISTINCT FROM k.replica
 ), counted AS (
-    SELECT *, CASE WHEN len(lacks) = 0 THEN count(*) FILTER (WHERE len(lacks) = 0) OVER (PARTITION BY input) - 1 END AS twins,
+    SELECT *, CASE WHEN len(lacks) = 0 THEN count(*) OVER (PARTITION BY input) - 1 END AS twins,
            CASE WHEN len(lacks) = 0 AND prefix IS NOT NULL
-                THEN count(prefix) FILTER (WHERE len(lacks) = 0) OVER (PARTITION BY input)
-                     - count(*) FILTER (WHERE len(lacks) = 0) OVER (PARTITION BY input, prefix) END AS other_prefix,
+                THEN count(prefix) OVER (PARTITION BY input)
+                     - count(*) OVER (PARTITION BY input, prefix) END AS other_prefix,
            CASE WHEN raw IS NOT NULL THEN count(*) OVER (PARTITION BY raw) - 1 END AS same_prompt
     FROM asked
 ), judged AS (

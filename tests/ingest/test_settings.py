@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from postmortem.base.errors import BundleUnreadable
@@ -142,3 +144,24 @@ def test_source_settings_reach_the_store(tmp_path: Path) -> None:
     assert rows(store, "FROM x_records SELECT replica, admitted_ns") == [("b", 950)]
     source = "FROM sources SELECT rank, rank_from, replica_from, first_ns, last_ns WHERE kind = 'records'"
     assert rows(store, source) == [(5, "bundle.toml", "bundle.toml", 950, 1050)]
+
+
+def test_a_clock_offset_holds_for_what_was_read_before_the_damage(tmp_path: Path) -> None:
+    """Rows of a Parquet file whose second part is damaged come onto the bundle's clock as well."""
+    place = tmp_path / "b"
+    place.mkdir()
+    steps = list(range(40_000))
+    table = pa.table({"req_id": ["q"] * len(steps), "step": steps, "ts_ns": [1000 + n for n in steps]})
+    pq.write_table(table, place / "r.parquet", row_group_size=20_000, use_dictionary=False)
+    damaged = bytearray((place / "r.parquet").read_bytes())
+    at = pq.ParquetFile(place / "r.parquet").metadata.row_group(1).column(1).data_page_offset
+    damaged[at : at + 200] = b"\xff" * 200
+    (place / "r.parquet").write_bytes(damaged)
+    (place / "s.jsonl").write_text('{"record":"s","req_id":"z","step":0}\n')
+    (place / "bundle.toml").write_text('[[source]]\npath = "r.parquet"\nclock_offset_ns = 50\n')
+    store = tmp_path / "s.duckdb"
+    ingest(place, store)
+    assert rows(store, "FROM s_records SELECT count(*), min(ts_ns) WHERE req_id = 'q'") == [(20_000, 1050)]
+    ((error, first),) = rows(store, "FROM sources SELECT error, first_ns WHERE path = 'r.parquet'")
+    assert error.startswith("Parquet: ")
+    assert first == 1050

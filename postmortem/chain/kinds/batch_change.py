@@ -220,7 +220,9 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "sequences",
         ),
         specificity(fisher_greater(a, b, c, d), f"{a} of {a + c} changes of tactic fall on a change of batch"),
-        mechanism(True, f"{change.mechanism}; {case.req_id} ran it"),
+        mechanism(True, f"{change.mechanism}; {case.req_id} ran it")
+        if effect.iteration in case.steps["iteration"]
+        else mechanism(None, f"{change.mechanism}; which iterations computed its prompt is not recorded"),
         Test("counterfactual", stays >= HALF, said, stays, "share"),
     )
     link = Link(
