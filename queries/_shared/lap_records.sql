@@ -12,3 +12,4 @@ SELECT n.source_id, n.start_ns, r.source_id AS record_id, r.told_ns,
        r.rank IS NOT NULL OR r.replica NOT IN (SELECT replica FROM told WHERE rank IS NOT NULL) AS own
 FROM iteration_ranges AS n
 JOIN told AS r ON r.replica = n.replica AND r.iteration = n.iteration AND (r.rank IS NULL OR r.rank = n.rank)
+WHERE n.home = n.process << 24

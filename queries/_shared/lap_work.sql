@@ -1,11 +1,11 @@
 -- uses: _shared/iteration_ranges, _shared/lap_homes, _shared/clock_segments, _shared/nsys_gpu_work
 -- One row a piece of GPU work (kernel, copy, filling of memory, CUDA graph that was recorded whole) that was launched
--- within an NVTX iteration range of its rank and process, on the aligned clock, with its launching call. The range is the
+-- within an NVTX iteration range of its rank and thread, else process, on the aligned clock, with its launching call. The range is the
 -- host's: work belongs to the iteration in which its launch began, whenever it ran. What a whole graph ran, its
 -- collectives too, is not recorded: it is work 'graph', and its name says no more.
 CREATE VIEW lap_work AS
 WITH laps AS (
-    SELECT source_id, replica, rank, process, iteration, session_start_ns AS start_ns,
+    SELECT source_id, replica, rank, home, iteration, session_start_ns AS start_ns,
            end_ns - start_ns + session_start_ns AS end_ns
     FROM iteration_ranges
     WHERE end_ns IS NOT NULL AND rank IS NOT NULL
@@ -15,7 +15,8 @@ WITH laps AS (
     SELECT source_id, global_pid, correlation_id, start_ns, end_ns, 'graph', 'CUDA graph' FROM graph_launches
 ), launched AS (
     SELECT k.source_id, k.global_pid, k.correlation_id, k.start_ns, k.end_ns, k.work, k.name, a.start_ns AS call_ns,
-           a.end_ns AS called_ns, coalesce(h.lone, k.global_pid >> 24) AS process
+           a.end_ns AS called_ns,
+           CASE WHEN list_contains(h.homes, a.global_tid) THEN a.global_tid ELSE coalesce(h.lone, k.global_pid >> 24) << 24 END AS home
     FROM pieces AS k
     JOIN lap_homes AS h ON h.source_id = k.source_id
     JOIN cuda_api AS a ON a.source_id = k.source_id AND a.correlation_id = k.correlation_id
@@ -25,7 +26,7 @@ WITH laps AS (
            k.start_ns + c.origin_ns + c.offset_ns AS start_ns, k.end_ns - k.start_ns AS duration_ns,
            k.call_ns - k.start_ns AS call_ns, k.called_ns - k.start_ns AS called_ns
     FROM launched AS k
-    ASOF JOIN laps AS l ON l.source_id = k.source_id AND l.process = k.process AND k.call_ns >= l.start_ns
+    ASOF JOIN laps AS l ON l.source_id = k.source_id AND l.home = k.home AND k.call_ns >= l.start_ns
     JOIN clocks AS c ON c.source_id = k.source_id
     WHERE k.call_ns <= l.end_ns AND l.iteration IS NOT NULL AND c.origin_ns IS NOT NULL
 ), aligned AS (

@@ -1,6 +1,6 @@
 -- Time that each rank spent in NVTX ranges of one kind, iteration by iteration.
 -- One row a replica, rank and iteration in which such a range began. Ranges are taken on the host.
--- What a process did belongs to its own iteration ranges, or to those of the only process that has any.
+-- What a thread did belongs to its own iteration ranges, else to its process's, or to those of the only process that has any.
 -- param: kind VARCHAR - = dequant — kind of range: dequant, kv_recompute, ...
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
@@ -14,14 +14,16 @@
 WITH laps AS (
     FROM iteration_ranges WHERE end_ns IS NOT NULL
 ), doings AS (
-    SELECT n.source_id, coalesce(h.lone, n.global_tid >> 24, 0) AS process, n.start_ns, n.end_ns
+    SELECT n.source_id, n.start_ns, n.end_ns,
+           CASE WHEN list_contains(h.homes, n.global_tid) THEN n.global_tid
+                ELSE coalesce(h.lone, n.global_tid >> 24, 0) << 24 END AS home
     FROM nvtx_utc AS n
     JOIN lap_homes AS h ON h.source_id = n.source_id
     WHERE n.kind = $kind AND n.end_ns IS NOT NULL
 )
 SELECT l.replica, l.rank, l.iteration, count(*) AS ranges, CAST(sum(a.end_ns - a.start_ns) AS BIGINT) AS busy_ns
 FROM doings AS a
-ASOF JOIN laps AS l ON a.source_id = l.source_id AND a.process = l.process AND a.start_ns >= l.start_ns
+ASOF JOIN laps AS l ON a.source_id = l.source_id AND a.home = l.home AND a.start_ns >= l.start_ns
 WHERE a.start_ns < l.end_ns AND ($replica IS NULL OR l.replica = $replica) AND ($rank IS NULL OR l.rank = $rank)
 GROUP BY l.replica, l.rank, l.iteration
 ORDER BY l.replica, l.iteration, l.rank

@@ -322,6 +322,16 @@ def test_payloads_keep_their_kind(export):
     ]  # fmt: skip
 
 
+def test_a_sample_may_be_no_whole_number(export):
+    """Exports up to 2026 hold whole numbers; a share or a mean need not be one."""
+    values = [55, 55.25, -3, 2**40]
+    loaded = export(
+        GPU_METRICS=[{"timestamp": i, "typeId": 256, "metricId": 1, "value": v} for i, v in enumerate(values)]
+    )
+    assert loaded.rows("SELECT value FROM gpu_metrics ORDER BY t_ns") == [(float(v),) for v in values]
+    assert not rejects(loaded)
+
+
 def test_metrics_of_both_encodings(export):
     """GPU_METRICS with its names, and the JSON of GENERIC_EVENTS: by name, with the GPU in the type's low byte."""
     gpu1 = (7 << 8) | 1

@@ -30,7 +30,7 @@ def _sampled(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
     for batch in rows(db, "TARGET_INFO_GPU_METRICS", wanted, ledger):
         for row in batch.to_pylist():
             names[row["typeId"], row["metricId"]] = row["metricName"] or f"metric {row['metricId']}"
-    columns = [Column("timestamp", required=True), *(Column(c, required=True) for c in ("typeId", "metricId", "value"))]
+    columns = [*(Column(c, required=True) for c in ("timestamp", "typeId", "metricId")), Column("value", "real", True)]
     for batch in rows(db, "GPU_METRICS", columns, ledger):
         batch = checked_times("GPU_METRICS", batch, "timestamp", None, ledger)
         pairs = pa.StructArray.from_arrays([batch.column("typeId"), batch.column("metricId")], ["t", "m"])
@@ -43,7 +43,7 @@ def _sampled(db: Database, ledger: Ledger, seen: Seen) -> Iterator[Batch]:
             "gpu_id": pc.bit_wise_and(batch.column("typeId"), GPU_BITS),
             **_named(encoded.indices, found),
             "t_ns": batch.column("timestamp"),
-            "value": pc.cast(batch.column("value"), pa.float64(), safe=False),
+            "value": batch.column("value"),
         }))  # fmt: skip
 
 
