@@ -64,6 +64,7 @@ def test_as_numpy_has_it(transfers: list[tuple[int, int]]) -> None:
         assert transfers[row["longest_seq"]][1] / 1e3 == own.max()
 
 
+@pytest.mark.slow
 def test_no_regime_beyond_what_all_ranks_recorded() -> None:
     """Rank 1's iterations end at 120, in slow ones: of the 40 beyond, normal ones, nobody says that they were slow."""
     rows = ranges()
