@@ -388,6 +388,15 @@ def test_first_cause() -> None:
     assert [r["line"] for r in got.rows("nccl_errors") if r["first_cause"]] == [3, 6]
 
 
+@pytest.mark.parametrize("born", ["Bootstrap : Using eth0:10.0.0.1<0>", "cudaDriverVersion 12080"])
+def test_first_cause_of_a_process_started_anew(tmp_path: Path, born: str) -> None:
+    """A container started anew gives the same process id: its new process has a first cause, for the same peer too."""
+    lost = "n1:7:7 [0] ib.cc:1 NCCL WARN NET/IB : Got completion from peer 10.0.0.2<9> with error 12, opcode 0, len 0"
+    life = f"n1:7:7 [0] NCCL INFO {born}\n{lost}, vendor err 129\n{lost}, vendor err 129\n"
+    got = read_bytes(tmp_path, (life * 2).encode())
+    assert columns(got.rows("nccl_errors"), "line", "first_cause") == [(2, True), (3, False), (5, True), (6, False)]
+
+
 def test_choices() -> None:
     """Variants, numbers and names of algorithms are read; the choice finds its call by thread and size."""
     got = sample("tuning-symmetric-and-copy-engine.log")
