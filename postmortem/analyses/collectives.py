@@ -49,8 +49,9 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     records = records.drop_nulls("rank").join(best, on=["replica", "choice"], how="semi", nulls_equal=True)
     records = records.drop("choice").sort("start_ns", "source_id", "rank")
     again = _begun_again(records)
-    records = records.join(again, on=["replica", "comm"], how="left", nulls_equal=True, maintain_order="left")
-    records = records.with_columns(seq=pl.when(pl.col("again").is_null()).then("seq")).drop("again")
+    if not again.is_empty():
+        records = records.join(again, on=["replica", "comm"], how="left", nulls_equal=True, maintain_order="left")
+        records = records.with_columns(seq=pl.when(pl.col("again").is_null()).then("seq")).drop("again")
     numbered = records.filter(pl.col("seq").is_not_null()).unique([*EVENT, "rank"], keep="first", maintain_order=True)
     found = [numbered.select(*CALLS)]
     loose = records.filter(pl.col("seq").is_null())
