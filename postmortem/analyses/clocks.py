@@ -23,8 +23,8 @@ class Segment:
     """A stretch in which a clock ran evenly: difference(t) = offset_ns + drift * (t - at_ns).
 
     ``spread_ns`` holds 95 % of single events around it; ``slack_ns`` is what the interval of the drift
-    adds at its ends; ``stepped_ns`` is the jump at its beginning, 0 for the first; ``drift`` (ns a ns) is
-    None where its 95 % interval holds zero.
+    adds at its ends, and how unsure the other clock is; ``stepped_ns`` is the jump at its beginning, 0
+    for the first; ``drift`` (ns a ns) is None where its 95 % interval holds zero.
     """
 
     from_ns: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +50,9 @@ def match(records: pl.DataFrame) -> pl.DataFrame:
     records = records.drop_nulls("rank").join(best, on=["replica", "choice"], how="semi", nulls_equal=True)
     records = records.drop("choice").sort("start_ns", "source_id", "rank")
     again = _begun_again(records)
-    records = records.join(again, on=["replica", "comm"], how="left", nulls_equal=True, maintain_order="left")
-    records = records.with_columns(seq=pl.when(pl.col("again").is_null()).then("seq")).drop("again")
+    if not again.is_empty():
+        records = records.join(again, on=["replica", "comm"], how="left", nulls_equal=True, maintain_order="left")
+        records = records.with_columns(seq=pl.when(pl.col("again").is_null()).then("seq")).drop("again")
     numbered = records.filter(pl.col("seq").is_not_null()).unique([*EVENT, "rank"], keep="first", maintain_order=True)
     found = [numbered.select(*CALLS)]
     loose = records.filter(pl.col("seq").is_null())
@@ -186,7 +188,9 @@ def _of_replica(calls: pl.DataFrame, told: Ends) -> dict[int, list[tuple[Segment
         for (source,), part in events.group_by("source_id", maintain_order=True)
     }
     found: dict[int, list[tuple[Segment, float, str]]] = {}
-    islands = _islands(each, 1 + max(int(e.max()) for e, _ in each.values()))
+    stays = np.zeros(1 + max(int(e.max()) for e, _ in each.values()))
+    stays[events["event"].to_numpy()] = events["stay"].to_numpy()
+    islands = _islands(each, stays)
     for fits in islands:
         inside = {source: each[source] for source in fits}
         for source, segments in _with_spread(events, inside, _on_the_bundle_clock(fits, inside, told)).items():
@@ -195,20 +199,20 @@ def _of_replica(calls: pl.DataFrame, told: Ends) -> dict[int, list[tuple[Segment
     return found
 
 
-def _islands(each: Ends, events: int) -> list[dict[int, list[Segment]]]:
+def _islands(each: Ends, stays: NDArray[np.float64]) -> list[dict[int, list[Segment]]]:
     """Sources that share collectives, directly or through others, each held against the island's largest.
 
     A step that most of an island's clocks seem to make is made by the one that they are held against:
     the next largest then takes its place. Of two clocks nothing tells which one stepped.
     """
-    islands = _held(each, events, sorted(each, key=lambda s: (-each[s][0].size, s)))
+    islands = _held(each, stays, sorted(each, key=lambda s: (-each[s][0].size, s)))
     for number, island in enumerate(islands):
         best, order = island, list(island)
         for head in order[1:HEADS]:
             if _steps(best) <= len(best) / 2:
                 break
             inside = {source: each[source] for source in order}
-            (other,) = _held(inside, events, [head, *(s for s in order if s != head)])
+            (other,) = _held(inside, stays, [head, *(s for s in order if s != head)])
             best = min(best, other, key=_steps)
         islands[number] = best
     return islands
@@ -219,14 +223,18 @@ def _steps(island: dict[int, list[Segment]]) -> int:
     return sum(len(segments) > 1 for segments in island.values())
 
 
-def _held(each: Ends, events: int, order: list[int]) -> list[dict[int, list[Segment]]]:
+def _held(each: Ends, stays: NDArray[np.float64], order: list[int]) -> list[dict[int, list[Segment]]]:
     """Islands, the sources of each held against its first in ``order``, or against the one placed before that they
-    share most with."""
+    share most with. ``stays``: by event, the shortest of a rank.
+
+    Who is held against one that hangs on few events is as unsure as that one is, however many they share.
+    """
     islands: list[dict[int, list[Segment]]] = []
     aligned: dict[int, NDArray[np.int64]] = {}
     place = {source: n for n, source in enumerate(order)}
     best: dict[int, tuple[int, int]] = dict.fromkeys(order, (0, -1))  # most events shared, and with which
-    position = np.full(events, -1)
+    position = np.full(stays.size, -1)
+    loose = dict.fromkeys(order, 0.0)
     while best:
         source = max(best, key=lambda s: (best[s][0], -place[s]))
         shared, by = best.pop(source)
@@ -237,7 +245,9 @@ def _held(each: Ends, events: int, order: list[int]) -> list[dict[int, list[Segm
             position[each[by][0]] = np.arange(each[by][0].size)
             theirs = position[which]
             both = theirs >= 0
-            islands[-1][source] = fit_clock(t[both], aligned[by][theirs[both]] - t[both])
+            fits = fit_clock(t[both], aligned[by][theirs[both]] - t[both])
+            islands[-1][source] = [replace(s, slack_ns=s.slack_ns + loose[by]) for s in fits]
+            loose[source] = loose[by] + (float(stays[which[both]].max()) if shared < SHORTEST else 0.0)
             position[:] = -1
         aligned[source] = apply(islands[-1][source], t)
         position[which] = 0

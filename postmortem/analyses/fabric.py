@@ -223,7 +223,7 @@ def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArr
 def sent_by_regime(catalogue: Catalogue) -> pl.DataFrame:
     """Collectives whose size is recorded (see collective_laps), sorted by replica and time, each with its ``regime``.
 
-    That of the fabric in its iteration; NULL where none is recorded, and before the first that all ranks recorded.
+    That of the fabric in its iteration; NULL where none is recorded, and outside of those that all ranks recorded.
     """
     sent = catalogue.view("collective_laps").filter(pl.col("bytes").is_not_null()).sort("replica", "arrival_ns")
     parts = [
@@ -239,5 +239,6 @@ def _regimes(catalogue: Catalogue, replica: str | None, iterations: pl.Series) -
         return pl.Series([None] * len(iterations), dtype=pl.String)
     times, _, spells = found
     begun = np.array([times.iterations[s.first] for s in spells])
-    at = np.searchsorted(begun, iterations.fill_null(begun[0] - 1).to_numpy(), side="right") - 1
+    numbers = iterations.fill_null(begun[0] - 1).to_numpy()
+    at = np.where(numbers > times.iterations[-1], -1, np.searchsorted(begun, numbers, side="right") - 1)
     return pl.Series([spells[i].regime if i >= 0 else None for i in at], dtype=pl.String)

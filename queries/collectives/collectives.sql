@@ -1,7 +1,8 @@
 -- Collectives matched across ranks: who arrived when, who waited, how long the transfer took.
 -- One row a collective that at least two ranks recorded. The straggler arrives last and has the shortest
 -- range: the ranks with the long ones are those that wait. straggler_rank is NULL where the last two
--- arrivals lie closer together than their clocks are sure.
+-- arrivals lie closer together than their clocks are sure, and where a rank of the communicator did not record it: that
+-- one may have come later, or not at all. Kernels don't tell which ranks a communicator has.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- column: replica VARCHAR - — replica
 -- column: comm VARCHAR - — communicator, empty where unnamed
@@ -18,7 +19,11 @@
 -- column: source VARCHAR - — where the times come from
 -- needs: collective_calls(seq, rank, start_ns, end_ns)
 -- uses: _shared/collective_arrivals, _shared/is_before
-WITH ranked AS (
+WITH told AS (
+    SELECT replica, comm, count(DISTINCT rank) AS ranks FROM collective_calls GROUP BY replica, comm
+), sized AS (
+    SELECT comm_id AS comm, max(n_ranks) AS ranks FROM nccl_inspector GROUP BY comm_id
+), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY replica, comm, seq, op ORDER BY arrival_ns DESC, rank) AS place
     FROM collective_arrivals
     WHERE ranks > 1 AND ($replica IS NULL OR replica = $replica)
@@ -33,8 +38,11 @@ WITH ranked AS (
     FROM ranked
     GROUP BY replica, comm, seq, op
 )
-SELECT replica, comm, seq, op, bytes, ranks, first_arrival_ns, last_arrival_ns, end_ns, wait_ns, transfer_ns,
-       CASE WHEN is_before(second_ns, last_arrival_ns, joint_ns) THEN last_rank END AS straggler_rank,
+SELECT m.replica, m.comm, seq, op, bytes, m.ranks, first_arrival_ns, last_arrival_ns, end_ns, wait_ns, transfer_ns,
+       CASE WHEN is_before(second_ns, last_arrival_ns, joint_ns)
+             AND (starts_with(way, 'NCCL kernels') OR m.ranks >= greatest(t.ranks, coalesce(s.ranks, 0))) THEN last_rank END AS straggler_rank,
        way AS source
-FROM matched
-ORDER BY replica, comm, seq, op
+FROM matched AS m
+JOIN told AS t ON t.replica IS NOT DISTINCT FROM m.replica AND t.comm = m.comm
+LEFT JOIN sized AS s ON s.comm = m.comm
+ORDER BY m.replica, m.comm, seq, op

@@ -3,7 +3,8 @@
 -- count, datatype, operation or root. Only the first place of a communicator (`first_place`) is evidence:
 -- behind it one call too many or too few shifts all others, and so does one whose record the log lost. A log
 -- whose head is missing counts from another beginning and shows as a mismatch from call 1 on. Reductions that
--- processes made themselves are all one here: each process numbers its own. Send and Recv differ between ranks by nature
+-- processes made themselves are all one here: each process numbers its own. Of a rank that several logs tell of, the
+-- one with most calls counts. Send and Recv differ between ranks by nature
 -- and are left out, and so are calls whose communicator's initialisation is in no log. Calls inside
 -- replayed CUDA graphs leave no line, so that agreement here proves nothing about them.
 -- column: comm VARCHAR - — key of the communicator
@@ -29,10 +30,15 @@ WITH torn AS (
     SELECT source_id, 0 FROM notes WHERE code = 'nccl-left-out'
 ), lost AS (
     SELECT source_id, min(line) AS lost_line FROM torn GROUP BY source_id
+), counted AS (
+    SELECT comm_key, rank, source_id, count(*) AS calls FROM nccl_calls GROUP BY comm_key, rank, source_id
+), fullest AS (
+    SELECT comm_key, rank, arg_max(source_id, (calls, -source_id)) AS source_id FROM counted GROUP BY comm_key, rank
 ), made AS (
     SELECT c.* REPLACE (CASE WHEN starts_with(c.op, 'user') THEN 'user' ELSE c.op END AS op), s.path,
            coalesce(l.lost_line <= c.line, false) AS doubtful
     FROM nccl_calls AS c
+    JOIN fullest AS f ON f.comm_key = c.comm_key AND f.rank = c.rank AND f.source_id = c.source_id
     JOIN sources AS s ON s.source_id = c.source_id
     LEFT JOIN lost AS l ON l.source_id = c.source_id
     WHERE c.rank IS NOT NULL AND c.func NOT IN ('Send', 'Recv')

@@ -1,7 +1,7 @@
 -- What went wrong first in each process, apart from what followed from it.
 -- One row a first cause: the first warning of a process, or for InfiniBand the first completion of a peer
 -- whose status is not 5 (flush: the queue was already broken). `followed_by` counts the warnings and steps
--- of unwinding of the same process behind it. InfiniBand reports only after its retries, seconds to
+-- of unwinding of the same process behind it, up to its restart where INFO lines tell one. InfiniBand reports only after its retries, seconds to
 -- minutes late, and each process tells its own view: the peer named most often is the one to look at.
 -- That a collective took too long is no line of NCCL's at all.
 -- column: source VARCHAR - — path in the bundle
@@ -20,15 +20,18 @@
 -- column: loc VARCHAR - — file:line in the source of NCCL or its plugin
 -- column: msg VARCHAR - — message
 -- needs: nccl_errors(kind, first_cause)
-WITH numbered AS (
+WITH lives AS (
+    SELECT source_id, host, pid, line AS born FROM nccl_records WHERE regexp_matches(msg, '^(Bootstrap ?: Using|cudaDriverVersion) ')
+), numbered AS (
     SELECT e.* REPLACE (e.t_ns + coalesce(c.offset_ns, 0) AS t_ns), s.path,
            count(*) OVER later AS followed_by,
            first_value(e.result IGNORE NULLS) OVER later AS later_result
     FROM nccl_errors AS e
     JOIN sources AS s USING (source_id)
     LEFT JOIN clocks AS c USING (source_id)
+    ASOF LEFT JOIN lives AS l ON l.source_id = e.source_id AND l.host = e.host AND l.pid = e.pid AND e.line >= l.born
     WHERE e.kind <> 'socket_retry'
-    WINDOW later AS (PARTITION BY e.source_id, e.host, e.pid ORDER BY e.line, e.piece
+    WINDOW later AS (PARTITION BY e.source_id, e.host, e.pid, l.born ORDER BY e.line, e.piece
                      ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
 )
 SELECT path AS source, line, t_ns, host, pid, dev, kind, peer, status, vendor,

@@ -223,6 +223,22 @@ def test_iterations_tie_collectives_to_the_records() -> None:
     assert (fits[9]["offset_ns"], fits[9]["uncertainty_ns"]) == (0, pytest.approx(1_483, abs=400))
 
 
+@pytest.mark.parametrize("common", [3, 20])
+def test_a_pair_that_hangs_on_few_events(common: int) -> None:
+    """Rank 2 meets the first pair in few collectives, and rank 3 is held against rank 2: both are as unsure.
+
+    Fewer than five events show no spread of their own: a stay bounds it, 0.2 ms in calls_of. Twenty do, and it is none.
+    """
+    rng = np.random.default_rng(19)
+    bound = 200_000 if common == 3 else 0
+    shared = EPOCH + np.cumsum(rng.integers(1_000_000, 4_000_000, common))
+    pairs = [EPOCH + 1_000_000_000 + np.cumsum(rng.integers(1_000_000, 4_000_000, 300)) for _ in range(2)]
+    times = [np.concatenate([shared, pairs[rank // 2]]) for rank in range(4)]
+    numbers = [np.concatenate([np.arange(common), 1000 * (1 + rank // 2) + np.arange(300)]) for rank in range(4)]
+    fits = clocks(match(calls_of(times, numbers)), pl.DataFrame(schema=LAPS)).sort("source_id")
+    assert fits["uncertainty_ns"].to_list() == [0, 0, bound, bound]
+
+
 def test_islands_are_said() -> None:
     """Two pairs of ranks without a collective in common: each pair is aligned, and the fits say with how many."""
     rng = np.random.default_rng(13)

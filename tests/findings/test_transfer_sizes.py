@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from postmortem.api import Incident
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.findings import ask
-from tests.findings.test_transfer_lines import ITERATIONS, ranges
+from tests.findings.test_transfer_lines import ITERATIONS, SLOW, ranges
 from tests.queries.test_every_query import store_with
 
 #: A range is this long, ns; the rank that arrives last has a shorter one by its wait.
@@ -61,6 +62,19 @@ def test_as_numpy_has_it(transfers: list[tuple[int, int]]) -> None:
         figures = np.percentile(own, [50, 5, 95, 100])
         assert [row[c] for c in ("median_us", "low_us", "high_us", "longest_us")] == pytest.approx(figures)
         assert transfers[row["longest_seq"]][1] / 1e3 == own.max()
+
+
+@pytest.mark.slow
+def test_no_regime_beyond_what_all_ranks_recorded() -> None:
+    """Rank 1's iterations end at 120, in slow ones: of the 40 beyond, normal ones, nobody says that they were slow."""
+    rows = ranges()
+    rows["nvtx_events"] = [
+        e for e in rows["nvtx_events"]
+        if (e["source_id"], e["kind"]) != (1, "iteration") or json.loads(e["keys"])["n"] < SLOW.stop
+    ]  # fmt: skip
+    catalogue = Catalogue(store_with(rows))
+    counted = {row["regime"]: row["messages"] for row in ask(catalogue, "transfer_sizes").to_dicts()}
+    assert counted == {"normal": SLOW.start, "degraded": len(SLOW), None: ITERATIONS - SLOW.stop}
 
 
 @pytest.mark.slow

@@ -209,18 +209,21 @@ def test_launcher_prefixes() -> None:
     "label",
     [
         "{0}: ", "{0}.local: ", "10.0.0.{1}: ", "worker-{1}: ", "{0}  | ", "job_worker.{1}.x7k@vm   | ",
-        "[pod/{0}/main] ", "[pod/{0}/main] 2026-11-02T10:00:00.5Z ",
+        "[pod/{0}/main] ", "[pod/{0}/main] 2026-11-02T10:00:00.5Z ", "Nov  2 10:00:00 {0} vllm[77]: ",
+        "2026-11-02T10:00:00+0000 {0} python3[77]: ",
     ],
 )  # fmt: skip
 def test_labels_of_hosts(tmp_path: Path, label: str) -> None:
-    """pdsh, docker compose and kubectl name the host before the record: pods of one pid stay two processes."""
+    """pdsh, docker compose, kubectl, journalctl name the host before the record: pods of one pid stay two processes."""
     hosts = ["alpha", "beta"]
     log = "".join(f"{label.format(h, n)}{h}:7:20 [0] net.cc:1 NCCL WARN {n} failed\n" for n, h in enumerate(hosts))
     got = read_bytes(tmp_path, log.encode())
     assert columns(got.rows("nccl_errors"), "host", "pid", "first_cause") == [(host, 7, True) for host in hosts]
 
 
-@pytest.mark.parametrize("label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] "])
+@pytest.mark.parametrize(
+    "label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] ", "Nov 12 10:00:00 worker-1 vllm[77]: "]
+)
 def test_label_alone_is_blank(tmp_path: Path, label: str) -> None:
     """The empty line before a warning is blank behind its host's name as well; the version behind it is read."""
     got = read_bytes(tmp_path, f"{label}NCCL version 2.18.3+cuda12.2\n{label}\n{label.rstrip()}\n".encode())
@@ -386,6 +389,15 @@ def test_first_cause() -> None:
     """Flushes, harmless warnings and later errors of a peer are no first cause; another peer is."""
     got = sample("flush-cascade.log")
     assert [r["line"] for r in got.rows("nccl_errors") if r["first_cause"]] == [3, 6]
+
+
+@pytest.mark.parametrize("born", ["Bootstrap : Using eth0:10.0.0.1<0>", "cudaDriverVersion 12080"])
+def test_first_cause_of_a_process_started_anew(tmp_path: Path, born: str) -> None:
+    """A container started anew gives the same process id: its new process has a first cause, for the same peer too."""
+    lost = "n1:7:7 [0] ib.cc:1 NCCL WARN NET/IB : Got completion from peer 10.0.0.2<9> with error 12, opcode 0, len 0"
+    life = f"n1:7:7 [0] NCCL INFO {born}\n{lost}, vendor err 129\n{lost}, vendor err 129\n"
+    got = read_bytes(tmp_path, (life * 2).encode())
+    assert columns(got.rows("nccl_errors"), "line", "first_cause") == [(2, True), (3, False), (5, True), (6, False)]
 
 
 def test_choices() -> None:

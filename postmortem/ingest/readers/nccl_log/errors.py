@@ -18,6 +18,9 @@ _VENDOR = re.compile(r"vendor[ _]err[ =](\d{1,9})")
 _RETCODE = re.compile(r"retcode (\d{1,9})")
 _HCA = re.compile(r"\bhca ([\w.+-]+)|NET/IB ?: ([\w.+-]+:\d+) ")
 
+# What NCCL says once a process, at its beginning: a container that was started anew gives the same process ids again.
+_BORN = re.compile(r"(?:Bootstrap ?: Using|cudaDriverVersion) ")
+
 # Warnings that say nothing went wrong with the job: a second process on the host finds the
 # RAS service's port taken.
 HARMLESS = re.compile(r"Call to bind failed: Address already in use")
@@ -42,6 +45,12 @@ class Troubles:
 
     _seen: set[tuple[str | None, int | None]] = field(default_factory=set)
     _peers: set[tuple[str | None, int | None, str | None]] = field(default_factory=set)
+
+    def hear(self, process: tuple[str | None, int | None], message: str) -> None:
+        """A record that is no error: it may tell that another process bears this number from here on."""
+        if process in self._seen and _BORN.match(message):
+            self._seen.remove(process)
+            self._peers = {known for known in self._peers if known[:2] != process}
 
     def read(self, kind: str, process: tuple[str | None, int | None], message: str, result: int | None) -> Trouble:
         """The parts of one error, in the order of the file."""

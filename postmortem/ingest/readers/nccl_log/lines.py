@@ -29,6 +29,8 @@ _LEAD = re.compile(
     r"|(?P<srun>\d{1,7}): "
     r"|\[(?P<launcher>\d{1,7})\] (?=\S)(?!NCCL )"
     r"|\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\s?(?:Z|UTC|[+-]\d\d:?\d\d))?\]?:?\s?"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "  # syslog and journalctl: time, host, program[pid]
+    r"|[\w.-]+ [\w./@-]+\[\d+\]:(?:\s|$)"
     r"|\[pod/[\w./-]+\](?:\s|$)"
     r"|[\w.@-]+\s+\|(?:\s|$)"
     # pdsh's ``host: `` stands before its own host, or bears a digit: NCCL's words before a colon have none.

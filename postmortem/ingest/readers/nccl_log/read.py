@@ -119,6 +119,8 @@ class Pass:
             stamp.local if stamp else None, record.loc,
             None if kind.kind == "coll" else record.message, torn, record.rank,
         )  # fmt: skip
+        if kind.kind == "other":
+            self.troubles.hear((record.host, record.pid), record.message)
         write = detail.WRITERS.get(kind.kind)
         if write is not None:
             write(self, record, line, kind)
