@@ -7,6 +7,9 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+MAX_DEPTH = 100  # folders within folders: nobody's are as deep, and thousands would exhaust Python's stack
+TOO_DEEP = f"more than {MAX_DEPTH} folders deep"
+
 
 @dataclass(frozen=True)
 class BundleFile:
@@ -41,6 +44,9 @@ def walk(root: Path) -> tuple[list[BundleFile], list[tuple[str, str]]]:
                 left_out.append((name, "a link" if stat.S_ISLNK(mode) else "no regular file"))
         links = [link for name in folders if (link := Path(folder) / name).is_symlink()]
         left_out += [(shown(link.relative_to(root).as_posix()), "a link") for link in links]
+        if len(Path(folder).relative_to(root).parts) == MAX_DEPTH:
+            left_out += [(shown((Path(folder) / f).relative_to(root).as_posix()), TOO_DEEP) for f in folders]
+            folders.clear()
     return sorted(files, key=lambda f: (f.name, f.path)), left_out
 
 
