@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import zstandard
 
 from postmortem import open_bundle
+from postmortem.api import Incident
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.bundle import head_of
 from postmortem.ingest.files import BundleFile
@@ -113,6 +115,22 @@ def test_records_without_marks() -> None:
     assert got.rows["x_records"][0]["decode_cfg_applied"] == '{"temperature":0}'
     assert [(r["line"], r.get("algo_id")) for r in got.s] == [(2, "42"), (3, None)]
     assert [(n, reason) for n, reason, _ in got.rejects] == [(4, "neither an x nor an s record")]
+
+
+def test_settings_that_are_null_are_not_set(tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """A server that writes every setting, and one that writes those that are set, decoded alike."""
+    place = tmp_path / "b"
+    place.mkdir()
+    every = {"temperature": 0.0, "stop": None, "seed": None, "logit_bias": None, "guided_decoding": None}
+    for replica, config in (("a", {"temperature": 0.0}), ("b", every)):
+        x = {"record": "x", "req_id": replica, "raw_prompt_sha256": "aa", "effective_text_sha256": "bb"}
+        (place / f"{replica}.jsonl").write_text(json.dumps(x | {"decode_cfg_applied": config}) + "\n")
+    struct = pa.table({"record": ["x"], "req_id": ["c"], "raw_prompt_sha256": ["aa"], "decode_cfg_applied": [every]})
+    parquet(place, struct)
+    incident = opened(place)
+    configs = incident.sql("SELECT DISTINCT decode_cfg_applied FROM x_records")["decode_cfg_applied"].to_list()
+    assert configs == ['{"temperature":0.0}']
+    assert incident.query("decode_drift", req_id="b", vs="a").is_empty()
 
 
 def test_marks_are_told_by_their_key(tmp_path: Path) -> None:
