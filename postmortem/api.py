@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from postmortem.base.errors import OutputError
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.catalogue.derived import derive as keep_views
 from postmortem.findings import ask, questions
 from postmortem.ingest.cache import store_of
+from postmortem.ingest.files import lies_in, shown
 from postmortem.store.store import open_store
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class Incident:
     def name(self) -> str:
         """The bundle's name: the last part of its path (the one above, where that is ``bundle``)."""
         path = self.path.resolve()
-        return path.parent.name if path.name == "bundle" else path.name
+        return shown(path.parent.name if path.name == "bundle" else path.name)
 
     @property
     def sources(self) -> pl.DataFrame:
@@ -174,8 +176,10 @@ class Incident:
         """Write the HTML report for the review meeting: one file, offline.
 
         ``req_ids``: the requests whose chains it shows; by default those of ``differing``.
-        Raises OutputError (exists already, cannot be written), UnknownRequest.
+        Raises OutputError (exists already, cannot be written, in the bundle), UnknownRequest.
         """
+        if lies_in(Path(path), self.path):
+            raise OutputError(str(path), "lies in the bundle, which is only read", "choose another place")
         from postmortem import __version__
         from postmortem.render.report import ReportContext, write_report
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -18,7 +21,10 @@ from postmortem.store.store import run
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
+T = TypeVar("T")
+INTERRUPTS_S = 0.1  # between two calls to end a query
 KEPT = 64  # frames kept; a chain asks for about fifteen, most of them its neighbours' too
 
 
@@ -176,20 +182,43 @@ class Catalogue:
 
         self._use(views())
         try:
-            relation = self._con.sql(text)
-            if relation is None:
-                raise QueryError("--sql", "gives no rows", "write a SELECT")
-            # Doubled names become name_1 by being selected from; an interval is text: polars has none of its kind.
-            named = relation.select("*")
-            cells = [duckdb.ColumnExpression(name) for name in named.columns]
-            for at, kind in enumerate(named.types):
-                if "INTERVAL" in str(kind):
-                    cells[at] = cells[at].cast(duckdb.sqltypes.VARCHAR).alias(named.columns[at])
-            frame = pl.from_arrow(named.select(*cells).to_arrow_table())  # any other type may come: pyarrow knows all
-        except duckdb.Error as e:
+            text.encode()  # DuckDB takes no other text
+            # Anything else might put a table of its own before the store's. A PIVOT is several statements in one.
+            if [s.type.name for s in self._con.extract_statements(text)] not in (["SELECT"], ["MULTI"]):
+                raise QueryError(
+                    "--sql", "is not one SELECT", "write one; DESCRIBE TABLE and SHOW TABLES tell what is there"
+                )
+            frame = pl.from_arrow(self._interruptible(lambda: self._table(text)))
+        except (duckdb.Error, pl.exceptions.PolarsError, UnicodeEncodeError) as e:
             raise QueryError("--sql", str(e).splitlines()[0]) from e
         assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series
+        times = pl.col(pl.Date, pl.Datetime)
+        within = times.cast(pl.Datetime("us"), strict=False).is_between(date.min, date.max)
+        for column in frame.select(within.sum() < times.count()):
+            if column.item():  # no Python time, nor any text that polars writes, is so early or late
+                what = f"column {column.name} has times beyond the years 1 to 9999"
+                raise QueryError("--sql", what, "times of the store are ns: make_timestamp_ns(...)")
         return frame
+
+    def _table(self, text: str) -> pa.Table:
+        """The rows of a SELECT; pyarrow knows every type that may come but intervals, which become text."""
+        relation = self._con.sql(text).select("*")  # doubled names become name_1 by being selected from
+        cells = [duckdb.ColumnExpression(name) for name in relation.columns]
+        for at, kind in enumerate(relation.types):
+            if "INTERVAL" in str(kind):
+                cells[at] = cells[at].cast(duckdb.sqltypes.VARCHAR).alias(relation.columns[at])
+        return relation.select(*cells).to_arrow_table()
+
+    def _interruptible(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` gives; Ctrl-C ends it. DuckDB itself looks for it only in some of its ways to give rows."""
+        with ThreadPoolExecutor(1, "sql") as aside:
+            asked = aside.submit(ask)
+            try:
+                return asked.result()
+            except KeyboardInterrupt:
+                while wait([asked], INTERRUPTS_S).not_done:  # it may not have begun yet
+                    self._con.interrupt()
+                raise
 
     def _frame(self, name: str, sql: str, bound: dict[str, Any]) -> pl.DataFrame:
         """The rows of a query of the library, handed over as an Arrow stream: pyarrow is not loaded."""

@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import postmortem
@@ -46,6 +47,9 @@ def run() -> NoReturn:
     # Modules and answers are kept to the end: to look through them for cycles at every 700th new object, as is the
     # default, takes a fourteenth of a chain's time and finds nothing.
     gc.set_threshold(100_000)
+    for name in ("stdout", "stderr"):  # closed by who started us (``>&-``): nobody listens
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  to the end
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -64,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stderr.error("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (``| head``): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.ANSWER
+        return Exit.ANSWER  # the reader of our output went away (``| head``): nobody is left to tell
     except Exception as e:
         if os.environ.get("POSTMORTEM_DEBUG"):
             raise

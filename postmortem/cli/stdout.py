@@ -12,11 +12,17 @@ from postmortem.base.whole import write_whole
 
 
 def write(data: bytes, path: str | None = None) -> None:
-    """Write an answer whole; to ``path`` under a temporary name first. Raises OutputError."""
+    """Write an answer whole; to ``path`` under a temporary name first. Raises OutputError, BrokenPipeError."""
     if path is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as e:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to be written
+            if isinstance(e, BrokenPipeError):
+                raise
+            raise OutputError("stdout", e.strerror or str(e), "look for space where it goes") from e
         return
     target = Path(path)
     try:

@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Self, cast
 
 from postmortem.base.errors import BundleUnreadable
+from postmortem.ingest.files import MAX_DEPTH, TOO_DEEP
 
 GZ_MAGIC = b"\x1f\x8b"
-ZST_MAGIC = b"\x28\xb5\x2f\xfd"
+ZST_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped: pzstd's first
 ZIP_MAGIC = b"PK"
 
 # Limits on an archive, against bombs. 1,024 ranks with ten files each fit the first; the second
@@ -106,6 +107,9 @@ class _Place:
         if place is None:
             self.left_out.append((name, "its path leaves the archive"))
             return
+        if len(place.parts) > MAX_DEPTH + 1:
+            self.left_out.append((name, TOO_DEEP))
+            return
         target = self.into / place
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +180,7 @@ def _unpack_tar(path: Path, into: Path) -> list[tuple[str, str]]:
         magic = raw.read(4)
         raw.seek(0)
         stream: IO[bytes] | None = None
-        if magic == ZST_MAGIC:
+        if ZST_MAGIC.match(magic):
             import zstandard
 
             unpacker = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)

@@ -113,7 +113,7 @@ def head_of(file: BundleFile) -> Head:
     if data.startswith(GZ_MAGIC):
         packed = "gz"
         data = _head(data, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), zlib.error)
-    elif data.startswith(ZST_MAGIC):
+    elif ZST_MAGIC.match(data):
         import zstandard
 
         packed = "zst"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from postmortem.base.cache_folder import cache_folder
 from postmortem.base.errors import BundleUnreadable, StoreError
 from postmortem.base.whole import write_whole
-from postmortem.ingest.files import walk
+from postmortem.ingest.files import lies_in, walk
 from postmortem.store.schema import SCHEMA_VERSION
 from postmortem.store.store import sweep
 
@@ -38,32 +38,26 @@ def store_of(
     """
     state = _state(bundle, keep_environment)
     store = store and store.absolute()
-    inside, cache = bundle.resolve(), cache_folder()
-    index = cache / "index" / f"{_hash(str(inside), str(store))}.json"
+    cache = cache_folder()
+    index = cache / "index" / f"{_hash(str(bundle.resolve()), str(store))}.json"
     if not fresh and (known := _known(index, state)):
         return known
     place = store or cache / "stores" / f"{_content(bundle, keep_environment)}.duckdb"
-    if _lies_in(place, inside):
+    if lies_in(place, bundle):
         raise StoreError(str(place), "lies in the bundle, which is only read", "choose another place with --store FILE")
     reads = bool(fresh or store or not place.is_file())
     if reads:
         from postmortem.ingest.load import ingest
 
-        if not _lies_in(cache, inside):
+        if not lies_in(cache, bundle):
             sweep(cache / "stores", ".*.duckdb.*.part")
         ingest(bundle, place, keep_environment=keep_environment, progress=progress, derive=derive)
     if _state(bundle, keep_environment) == state:
-        if not _lies_in(cache, inside):
+        if not lies_in(cache, bundle):
             _remember(index, state, place)
     elif reads and not store:  # a file changed meanwhile: the store is not of what its name says
         place = place.replace(place.with_stem(f"{place.stem}-changed"))
     return place
-
-
-def _lies_in(place: Path, bundle: Path) -> bool:
-    """Whether a file or folder is, or would be, part of the bundle."""
-    place = place.resolve()
-    return place == bundle or bundle in place.parents
 
 
 def _hash(*texts: str) -> str:

@@ -73,7 +73,7 @@ def ingest(
         loaded = []
         for number, file in enumerate(bundle.files):
             loaded.append(_load_file(writer, bundle, number, file, keep_environment, progress))
-        if not any(s.error is None and s.kind not in {"unrecognised", "bundle_toml"} for s in loaded):
+        if not any((s.rows or s.error is None) and s.kind not in {"unrecognised", "bundle_toml"} for s in loaded):
             reasons = [f"{s.file.name}: {s.error}" for s in loaded if s.error]
             raise NothingRecognised(
                 bundle.shown,
@@ -226,7 +226,7 @@ def _write_sources(writer: Writer, bundle: Bundle, loaded: list[Loaded]) -> None
             "seconds": s.seconds,
         }  # fmt: skip
         writer.insert("sources", row)
-        if s.rows:  # also of a source that could not be read to its end
+        if s.rows:  # also where the rest of it could not be read
             method = facts.clock or "none: the source has no wall clock"
             clock = {
                 "source_id": s.source_id,

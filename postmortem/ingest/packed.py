@@ -79,9 +79,11 @@ def _gz(path: Path) -> Iterator[bytes | Damage]:
                 yield out
             fed = member.unconsumed_tail
             if member.eof:
-                fed = member.unused_data.lstrip(b"\0") or f.read(GZ_FED).lstrip(b"\0")  # tapes pad with zeros
-                if not fed:
-                    return
+                fed = member.unused_data.lstrip(b"\0")
+                while not fed:
+                    if not (more := f.read(GZ_FED)):
+                        return
+                    fed = more.lstrip(b"\0")  # tapes pad with zeros
                 member = zlib.decompressobj(zlib.MAX_WBITS | 16)
         if out := member.flush():
             yield out

@@ -230,8 +230,10 @@ def _part(path: Path) -> Path:
         os.close(handle)
         part = Path(name)
         part.unlink()
-    except OSError as e:
-        raise StoreError(str(path), e.strerror or str(e), "choose a place with --store FILE") from e
+        str(part).encode()  # DuckDB takes no other bytes
+    except (OSError, UnicodeEncodeError) as e:
+        why = getattr(e, "strerror", None) or "its name is no UTF-8"
+        raise StoreError(str(path), why, "choose a place with --store FILE") from e
     return part
 
 

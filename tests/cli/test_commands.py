@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -109,7 +113,13 @@ def test_empty_answer_says_what_to_record(bundle: Path) -> None:
         (["chain", "--req", "nobody", "BUNDLE"], 1, "is not in the bundle"),
         (["chain", "--req", "b-1", "nowhere"], 1, "No such file"),
         (["query", "BUNDLE", "flip"], 1, "did you mean"),
-        (["query", "BUNDLE", "--sql", "DROP TABLE sources"], 1, "read-only"),
+        (["query", "BUNDLE", "--sql", "DROP TABLE sources"], 1, "is not one SELECT"),
+        (["query", "BUNDLE", "--sql", "SELECT make_timestamp(ts_ns) FROM s_records"], 1, "times of the store are ns"),
+        (["query", "BUNDLE", "--sql", "SELECT 'infinity'::DATE AS d"], 1, "column d has times beyond the years"),
+        (["query", "BUNDLE", "--sql", "SELECT union_value(a := 1)"], 1, "cannot create series"),
+        (["query", "BUNDLE", "--sql", "SELECT '\udcff'"], 1, "codec can't encode"),
+        (["query", "BUNDLE", "flips", "-o", "BUNDLE/a.jsonl"], 1, "lies in the bundle"),
+        (["report", "BUNDLE", "--force", "-o", "BUNDLE/a.jsonl"], 1, "lies in the bundle"),
         (["query", "BUNDLE", "--sql", "SELECT * FROM read_csv('/etc/hostname')"], 1, "disabled"),
         (["query", "BUNDLE", "flips", "--sql", "SELECT 1"], 2, "not both"),
         (["query", "BUNDLE", "--sql", ""], 1, "--sql"),
@@ -121,11 +131,12 @@ def test_empty_answer_says_what_to_record(bundle: Path) -> None:
 )
 def test_errors(bundle: Path, words: list[str], code: int, said: str) -> None:
     """An error is one line on stderr that says what is off; stdout stays empty; no traceback."""
-    done = postmortem(*[str(bundle) if w == "BUNDLE" else w for w in words])
+    done = postmortem(*[w.replace("BUNDLE", str(bundle)) for w in words])
     assert done.returncode == code
     assert said in done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+    assert "internal error" not in done.stderr
     if code == 1:
         assert done.stderr.count("\n") == 1
 
@@ -164,3 +175,50 @@ def test_doubled_names_and_intervals(bundle: Path) -> None:
         "query", str(bundle), "--sql", "SELECT 1 AS n, 2 AS n, INTERVAL 90 MINUTE AS i", "--format", "csv"
     )
     assert done.stdout == "n,n_1,i\n1,2,01:30:00\n"
+
+
+def test_ctrl_c_ends_a_long_question(bundle: Path) -> None:
+    """SQL that would run for days ends with the code of an interrupted command."""
+    long = "SELECT count(*) FROM range(1000000000) AS a, range(1000000000) AS b WHERE a.range * b.range % 7 = 3"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "postmortem", "query", str(bundle), "--sql", long], stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None:  # it takes what comes before its question for interrupted as well
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    assert process.returncode == 130
+    assert process.communicate()[1] == "postmortem: interrupted\n"
+
+
+def test_a_full_disk_under_stdout(bundle: Path) -> None:
+    """``> FILE`` on a full disk is an error of one line, no defect of the program."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "postmortem", "query", str(bundle), "flips"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "postmortem: stdout: No space left on device; look for space where it goes\n"
+
+
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)])
+def test_closed_streams(bundle: Path, closed: str, code: int) -> None:
+    """What is started without stdout or stderr answers all the same; no note gets into the data."""
+    line = f"{sys.executable} -m postmortem query {bundle} kernel_summary --format json {closed}"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stdout in {"", "[]\n"}
+    assert "Traceback" not in done.stderr
+
+
+def test_names_that_are_no_utf8(bundle: Path, tmp_path: Path) -> None:
+    """A folder named by other bytes is answered from; DuckDB has no store of such a name, and it is said."""
+    place = tmp_path / "b\udcff"
+    shutil.copytree(bundle, place)
+    done = postmortem("chain", "--req", "b-1", str(place), "--json")
+    assert json.loads(done.stdout)["bundle"] == "b\ufffd"
+    done = postmortem("ingest", str(bundle), "--store", str(tmp_path / "s\udcff"))
+    assert done.returncode == 1
+    assert "its name is no UTF-8; choose a place with --store" in done.stderr

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,22 @@ def test_output_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
     with pytest.raises(OutputError, match="choose another place"):
         stdout.write(b"", str(tmp_path / "no" / "such" / "folder.csv"))
+
+
+def test_output_to_what_is_no_file(tmp_path: Path) -> None:
+    """-o writes to a pipe or a device, and through a link, and never puts a file in its place."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as aside:
+        got = aside.submit(pipe.read_bytes)
+        stdout.write(b"a,b\n", str(pipe))
+        assert got.result(10) == b"a,b\n"
+    assert pipe.is_fifo()
+    link.symlink_to("rows.csv")
+    for text in (b"a\n", b"b\n"):
+        stdout.write(text, str(link))
+        assert (tmp_path / "rows.csv").read_bytes() == text
+    assert link.is_symlink()
 
 
 def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import stat
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -150,6 +151,66 @@ def test_links_in_a_folder(tmp_path: Path) -> None:
     (place / "dangling").symlink_to("nowhere")
     os.mkfifo(place / "fifo")
     assert left_out(place) == {"file": "a link", "folder": "a link", "dangling": "a link", "fifo": "no regular file"}
+
+
+def test_deeper_than_anybody_goes(tmp_path: Path) -> None:
+    """Thousands of folders within folders exhaust no stack, in a folder, a tar or a zip: they are left out and said."""
+    deep = "d/" * 1_500 + "f"
+    (tmp_path / "b.tar").write_bytes(tar_of([(member("good.jsonl"), RECORD), (member(deep), RECORD)]))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as z:
+        z.writestr("good.jsonl", RECORD)
+        z.writestr(deep, RECORD)
+    for name in ("b.tar", "b.zip"):
+        assert left_out(tmp_path / name) == {deep: "more than 100 folders deep"}
+    place = tmp_path / "b"
+    place.mkdir()
+    (place / "good.jsonl").write_bytes(RECORD)
+    here = Path.cwd()
+    try:
+        os.chdir(place)
+        for _ in range(1_200):
+            os.mkdir("d")  # noqa: PTH102  a path this long is none to pathlib
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    assert left_out(place) == {"d/" * 100 + "d": "more than 100 folders deep"}
+    subprocess.run(["rm", "-r", str(place)], check=True)  # pytest's own removal would run out of stack
+
+
+def test_frames_to_be_skipped(folder: Path, tmp_path: Path) -> None:
+    """pzstd puts a frame to be skipped before each of its own."""
+    plain = packed(folder, tmp_path / "b.tar").read_bytes()
+    skip = (0x184D2A50).to_bytes(4, "little") + (4).to_bytes(4, "little") + b"size"
+    half = len(plain) // 2
+    path = tmp_path / "b.tar.zst"
+    path.write_bytes(
+        b"".join(skip + zstandard.ZstdCompressor().compress(part) for part in (plain[:half], plain[half:]))
+    )
+    with open_files(path) as bundle:
+        assert [f.name for f in bundle.files] == ["a.jsonl", "b.jsonl", "bundle.toml", "notes/who.txt"]
+    place = tmp_path / "b"
+    place.mkdir()
+    (place / "r.jsonl.zst").write_bytes(skip + zstandard.ZstdCompressor().compress(RECORD) + skip)
+    ingest(place, tmp_path / "s.duckdb")
+    assert rows(tmp_path / "s.duckdb", "FROM sources SELECT kind, rows, rejected") == [("records", 1, 0)]
+
+
+def test_archives_in_a_bundle(tmp_path: Path) -> None:
+    """An archive among the files is not read as one text, whose first lines and ranks would be lost; it is said."""
+    place = tmp_path / "b"
+    place.mkdir()
+    inner = tar_of([(member("a.jsonl"), RECORD), (member("b.jsonl"), RECORD)])
+    (place / "good.jsonl").write_bytes(RECORD)
+    (place / "inner.tar").write_bytes(inner)
+    (place / "inner.tar.gz").write_bytes(gzip.compress(inner))
+    with zipfile.ZipFile(place / "inner.zip", "w") as z:
+        z.writestr("a.jsonl", RECORD)
+    ingest(place, tmp_path / "s.duckdb")
+    said = "an archive within the bundle, not looked into; unpack it in its place"
+    assert rows(tmp_path / "s.duckdb", "FROM sources SELECT path, kind, rows, error ORDER BY path") == [
+        ("good.jsonl", "records", 1, None), ("inner.tar", "archive", 0, said), ("inner.tar.gz", "archive", 0, said),
+        ("inner.zip", "archive", 0, said),
+    ]  # fmt: skip
 
 
 def refusal(path: Path) -> str:

@@ -30,6 +30,7 @@ CSV += "".join(
 ).encode()
 TEXTS = {"nccl.log": LOG, "inspector.jsonl": EVENTS, "ncu.csv": CSV}
 NOISE = b"".join(b"INFO 11-02 10:00:%02d engine.py:1] running %d requests\n" % (n % 60, n) for n in range(2_500))
+RECORD = b'{"record":"s","req_id":"p","step":0}\n'
 LEAVE = {"seconds", "path", "bytes", "sha256", "message"}
 
 
@@ -88,6 +89,16 @@ def test_appended_parts_are_read(tmp_path: Path, name: str, packed: str) -> None
     assert got == ingested(bundle(tmp_path / "one", name, data), tmp_path / "one.duckdb", leave=LEAVE)
 
 
+def test_padding_between_gzip_members(tmp_path: Path) -> None:
+    """What follows a stretch of zeros, however long, is read."""
+    members = [gzip.compress(b'{"record":"s","req_id":"q","step":%d}\n' % n) for n in range(2)]
+    folder = bundle(tmp_path / "b", "r.jsonl.gz", members[0] + bytes(200_000) + members[1] + bytes(200_000))
+    store = tmp_path / "s.duckdb"
+    ingested(folder, store)
+    assert rows(store, "FROM s_records SELECT step") == [(0,), (1,)]
+    assert rows(store, "FROM notes") == []
+
+
 def docker(data: bytes) -> bytes:
     """The lines as a container's log holds them."""
     return b"".join(
@@ -105,6 +116,10 @@ def docker(data: bytes) -> bytes:
         ("nccl_log", gzip.compress(NOISE * 40 + LOG)),
         ("nccl_log", docker(NOISE + LOG)),
         ("ncu", NOISE + (SAMPLES / "ncu" / "long.csv").read_bytes()),
+        ("records", NOISE + RECORD),
+        ("records", NOISE[: NOISE.index(b"INFO", 5_000)] + RECORD),
+        ("nccl_log", NOISE + RECORD + LOG),
+        ("unrecognised", NOISE + b'{"step":1,"loss":2.5}\n'),
         ("unrecognised", NOISE),
         ("unrecognised", b'{\n"log": [\n' + b'"a",\n' * 20_000 + json.dumps(LOG[:2_000].decode()).encode() + b"]}"),
         ("unrecognised", b"\1\0" * HEAD_BYTES + LOG),
@@ -112,8 +127,9 @@ def docker(data: bytes) -> bytes:
         ("nccl_log", b'{"level":"info","msg":"starts"}\n' + NOISE + LOG),
     ],
     ids=[
-        "one line", "many", "packed, after 5 MB", "container", "ncu", "none", "JSON that quotes a log", "binary",
-        "cut by copytruncate", "one line of JSON first",
+        "one line", "many", "packed, after 5 MB", "container", "ncu", "a record",
+        "a record in the first 64 KiB", "records beside NCCL's", "another program's step", "none",
+        "JSON that quotes a log", "binary", "cut by copytruncate", "one line of JSON first",
     ],
 )  # fmt: skip
 def test_a_text_is_looked_through_to_its_end(tmp_path: Path, kind: str, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import pytest
 import zstandard
 
 from postmortem import open_bundle
+from postmortem.api import Incident
 from postmortem.base.errors import SourceUnreadable
 from postmortem.ingest.bundle import head_of
 from postmortem.ingest.files import BundleFile
 from postmortem.ingest.load import ingest
 from postmortem.ingest.packed import PIECE
-from postmortem.ingest.reader import Batch, Facts, Ignored, Note, Reject, Source
+from postmortem.ingest.reader import HEAD_BYTES, Batch, Facts, Ignored, Note, Reject, Source
 from postmortem.ingest.readers.records import READER
 from postmortem.ingest.readers.records.blocks import MAX_LINE
 from postmortem.ingest.readers.records.bulk import bulk
@@ -113,6 +115,22 @@ def test_records_without_marks() -> None:
     assert got.rows["x_records"][0]["decode_cfg_applied"] == '{"temperature":0}'
     assert [(r["line"], r.get("algo_id")) for r in got.s] == [(2, "42"), (3, None)]
     assert [(n, reason) for n, reason, _ in got.rejects] == [(4, "neither an x nor an s record")]
+
+
+def test_settings_that_are_null_are_not_set(tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """A server that writes every setting, and one that writes those that are set, decoded alike."""
+    place = tmp_path / "b"
+    place.mkdir()
+    every = {"temperature": 0.0, "stop": None, "seed": None, "logit_bias": None, "guided_decoding": None}
+    for replica, config in (("a", {"temperature": 0.0}), ("b", every)):
+        x = {"record": "x", "req_id": replica, "raw_prompt_sha256": "aa", "effective_text_sha256": "bb"}
+        (place / f"{replica}.jsonl").write_text(json.dumps(x | {"decode_cfg_applied": config}) + "\n")
+    struct = pa.table({"record": ["x"], "req_id": ["c"], "raw_prompt_sha256": ["aa"], "decode_cfg_applied": [every]})
+    parquet(place, struct)
+    incident = opened(place)
+    configs = incident.sql("SELECT DISTINCT decode_cfg_applied FROM x_records")["decode_cfg_applied"].to_list()
+    assert configs == ['{"temperature":0.0}']
+    assert incident.query("decode_drift", req_id="b", vs="a").is_empty()
 
 
 def test_marks_are_told_by_their_key(tmp_path: Path) -> None:
@@ -304,6 +322,27 @@ def test_huge_line(tmp_path: Path) -> None:
         assert [r["line"] for r in got.s] == [1, 3]
         assert [(n, reason) for n, reason, _ in got.rejects] == [(2, "line longer than 1 MiB")]
         assert got.rejects[0][2] == huge[:200]
+
+
+@pytest.mark.parametrize("mark", ["", '"record":"x",'])
+def test_lines_longer_than_what_a_file_is_known_by(tmp_path: Path, mark: str) -> None:
+    """Records that bear a whole prompt are known, though the first does not end where recognising begins."""
+    path = tmp_path / "x.jsonl"
+    line = '{%s"prompt":"%s","req_id":"q%d","raw_prompt_sha256":"aa"}\n'
+    path.write_text("".join(line % (mark, "p" * 2 * HEAD_BYTES, n) for n in range(3)))
+    reader = recognise(head_of(BundleFile(path.name, path)))
+    assert reader is READER
+    assert [r["req_id"] for r in Got(path).rows["x_records"]] == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_byte_order_mark(tmp_path: Path, lines: int) -> None:
+    """Windows' programs put a byte order mark first, and CRLF at the ends: the first record is one like the others."""
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + b'{"record":"s","req_id":"q","step":0}\r\n' * lines)
+    assert recognise(head_of(BundleFile(path.name, path))) is READER
+    got = Got(path)
+    assert ([r["line"] for r in got.s], got.rejects) == ([*range(1, lines + 1)], [])
 
 
 def test_nested_beyond_measure(tmp_path: Path) -> None:

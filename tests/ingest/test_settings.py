@@ -104,6 +104,24 @@ def test_settings_of_a_windows_editor(tmp_path: Path) -> None:
     assert read_settings(path, "bundle.toml").values == {"incident.title": "t"}
 
 
+def test_clock_of_a_file_that_is_damaged_further_on(tmp_path: Path) -> None:
+    """What was read of it comes onto the bundle's clock as well."""
+    place = tmp_path / "b"
+    place.mkdir()
+    rows_each, path = 20_000, place / "r.parquet"  # a batch of the reader
+    ids = [f"q{n}" for n in range(2 * rows_each)]
+    table = pa.table({"req_id": ids, "step": [0] * len(ids), "ts_ns": list(range(len(ids)))})
+    pq.write_table(table, path, row_group_size=rows_each)
+    data = bytearray(path.read_bytes())
+    at = pq.read_metadata(path).row_group(1).column(0).data_page_offset
+    data[at : at + 2_000] = bytes(b ^ 0x5A for b in data[at : at + 2_000])
+    path.write_bytes(data)
+    (place / "bundle.toml").write_text('[[source]]\npath = "r.parquet"\nclock_offset_ns = 1000000000\n')
+    ingest(place, store := tmp_path / "s.duckdb")
+    assert rows(store, "FROM sources SELECT error IS NULL, rows WHERE path = 'r.parquet'") == [(False, rows_each)]
+    assert rows(store, "FROM s_records SELECT min(ts_ns), max(ts_ns)") == [(10**9, 10**9 + rows_each - 1)]
+
+
 def test_settings_named_as_the_stores_own(tmp_path: Path) -> None:
     """What a deployment tells of a store of its own does not pass for the version of ours."""
     place = tmp_path / "b"

@@ -268,6 +268,8 @@ FORBIDDEN = [
     "INSTALL httpfs", "LOAD httpfs", "LOAD sqlite",
     "SET enable_external_access = true", "SET lock_configuration = false", "SET autoinstall_known_extensions = true",
     "RESET enable_external_access", "PRAGMA enable_profiling", "SET temp_directory = 'PLACE'", "SET GLOBAL threads = 1",
+    "CREATE TEMP TABLE s_records AS SELECT 1 AS replica", "CREATE TEMP VIEW s_records AS SELECT 1 AS replica",
+    "SELECT 1; SELECT 2", "BEGIN", "EXPLAIN ANALYZE CREATE TEMP TABLE s_records AS SELECT 1 AS replica",
     "SELECT * FROM incident", "SELECT * FROM secret_frame", "CREATE SECRET s (TYPE s3)",
 ]  # fmt: skip
 

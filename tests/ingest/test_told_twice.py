@@ -85,6 +85,45 @@ def test_an_engine_that_began_again(tmp_path: Path, requests: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(("offset_ns", "said"), [(0, True), (-3_600_000_000_000, False)])
+def test_an_engine_that_began_again_in_another_file(tmp_path: Path, offset_ns: int, said: bool) -> None:
+    """A container that was started anew records into a new file; a clock that was an hour off is no second life."""
+    (tmp_path / "bundle").mkdir()
+    for life in (0, 1):
+        lines = [
+            {"record": "s", "replica": "a", "rank": 0, "iteration": n, "ts_ns": life * 3_600_000_000_000 + n}
+            for n in range(5)
+        ]
+        (tmp_path / "bundle" / f"life{life}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "bundle" / "bundle.toml").write_text(
+        f'[[source]]\npath = "life1.jsonl"\nclock_offset_ns = {offset_ns}\n'
+    )
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    begun = "replica a: iteration 0 was recorded after iteration 4 had begun: its counter began again"
+    messages = [m for (m,) in rows(store, "FROM notes SELECT message WHERE code = 'iterations-begun-again'")]
+    assert [m.startswith(begun) for m in messages] == [True] * said
+
+
+def test_an_engine_whose_log_is_rotated(tmp_path: Path) -> None:
+    """The next file goes on where the last one ended, with iterations that both tell of: no second life."""
+    (tmp_path / "bundle").mkdir()
+    for part in range(3):
+        lines = [
+            {
+                "record": "s",
+                "replica": "a",
+                "iteration": n,
+                "req_id": f"r{part}",
+                "step": n,
+                "ts_ns": 10 * n + 20 * part,
+            }
+            for n in range(4 * part - (part > 0), 4 * part + 5)
+        ]
+        (tmp_path / "bundle" / f"s.{part}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    assert rows(store, "FROM notes SELECT code") == []
+
+
 @pytest.mark.parametrize("late_ns", [0, 30_000_000])
 def test_an_engine_that_runs_on(tmp_path: Path, late_ns: int) -> None:
     """Coarse times, and first tokens that are stamped late, are no second life."""

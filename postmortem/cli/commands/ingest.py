@@ -22,6 +22,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(args: Namespace) -> int:
     from postmortem.api import Incident, read_bundle
+    from postmortem.ingest.files import shown
 
     start = time.perf_counter()
     progress = stderr.Progress()
@@ -50,7 +51,7 @@ def _run(args: Namespace) -> int:
             keys += ("rank", "replica", "seconds", "error")
             answer = {
                 "schema": "postmortem.ingest/1",
-                "store": str(store),
+                "store": shown(str(store)),
                 "sources": [{k: s[k] for k in keys} for s in sources],
                 "rejects": rejects,
                 "seconds": round(seconds, 3),
@@ -60,8 +61,8 @@ def _run(args: Namespace) -> int:
         from postmortem.render.format import Look
         from postmortem.render.formats import format_named
 
-        shown = ["path", "kind", "rows", "rejected", "ignored", "replica", "rank", "error"]
-        frame = incident.sources.select(shown)
+        columns = ["path", "kind", "rows", "rejected", "ignored", "replica", "rank", "error"]
+        frame = incident.sources.select(columns)
         stdout.write(format_named("table").write(frame, Look(stdout.width(), stdout.colour())))
         for s in sources:
             if s["error"]:

@@ -43,9 +43,9 @@ def _run(args: Namespace) -> int:
 def _free(place: Path, bundle: Path) -> Path:
     """The first of NAME.ipynb, NAME-2.ipynb … that is not there yet. Raises OutputError inside the bundle."""
     from postmortem.base.errors import OutputError
+    from postmortem.ingest.files import lies_in
 
-    inside = bundle.resolve()
-    if inside == Path.cwd() or inside in Path.cwd().parents:
+    if lies_in(place, bundle):
         raise OutputError(str(place), "would lie in the bundle, which is only read", "run it in another folder")
     number = 2
     free = place

@@ -6,8 +6,9 @@ Without NAME: the list of queries.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from postmortem.base.errors import UsageError
+from postmortem.base.errors import OutputError, UsageError
 from postmortem.cli import stderr, stdout
 from postmortem.cli.command import Command, bundle_arguments, opened
 from postmortem.cli.stderr import Exit
@@ -26,6 +27,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(args: Namespace) -> int:
     from postmortem.findings import absent
+    from postmortem.ingest.files import lies_in
     from postmortem.render.format import Look
     from postmortem.render.formats import format_named
     from postmortem.render.words import visible
@@ -34,6 +36,8 @@ def _run(args: Namespace) -> int:
         raise UsageError("query", "takes NAME or --sql, not both")
     if args.param and not args.name:
         raise UsageError("--param", "belongs to a NAME")
+    if args.output and lies_in(Path(args.output), Path(args.bundle)):
+        raise OutputError(args.output, "lies in the bundle, which is only read", "choose another place with -o")
     params = {}
     for pair in args.param:
         key, equals, value = pair.partition("=")

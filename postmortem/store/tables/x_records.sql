@@ -11,7 +11,7 @@ CREATE TABLE x_records (
     effective_tokens      BIGINT,           -- tokens after shaping
     truncated             BOOLEAN,          -- whether shaping cut the prompt
     trunc_reason          VARCHAR,          -- latency_guard, context_cap, ...
-    decode_cfg_applied    VARCHAR,          -- decode configuration as applied, JSON object
+    decode_cfg_applied    VARCHAR,          -- decode configuration as applied, JSON object without what is null
     shaping_events        VARCHAR[],        -- kind:version, in order
     prefix_cache_used     BOOLEAN,          -- whether a cached prefix was reused
     prefix_cache_key      VARCHAR,          -- its key

@@ -11,4 +11,5 @@ READER = Reader(
     says="x and s records: what the model saw, and which plan ran under what pressure",
     sniff=sniff,
     read=read,
+    anywhere=True,
 )

@@ -40,7 +40,8 @@ class Columns:
             return self.extras
         values = [getattr(r, name) for r in self.records]
         if name == "decode_cfg_applied":
-            return [None if v is None else canonical(v) for v in values]
+            # A setting that is null is not set: some servers write all that there are.
+            return [None if v is None else canonical({k: s for k, s in v.items() if s is not None}) for v in values]
         if name in TACTICS:
             return [None if v is None else str(v) for v in values]
         return values

@@ -18,7 +18,7 @@ from postmortem.ingest.readers.records.blocks import MAX_LINE, blocks
 from postmortem.ingest.readers.records.bulk import batch_of, bulk
 from postmortem.ingest.readers.records.careful import Columns, Decoder
 from postmortem.ingest.readers.records.model import KINDS, RecorderRecord
-from postmortem.ingest.readers.records.sniff import PARQUET_MAGIC
+from postmortem.ingest.readers.records.sniff import BOM, PARQUET_MAGIC
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +47,8 @@ class _Reading:
     def record(self, record: bytes | dict[str, Any]) -> Iterator[Item]:
         """Take in the next line or row."""
         self.lines += 1
+        if self.lines == 1 and isinstance(record, bytes):
+            record = record.removeprefix(BOM)
         if isinstance(record, bytes) and not record.strip():
             self.blank += 1
             return

@@ -9,27 +9,35 @@ import msgspec
 from postmortem.ingest.reader import HEAD_BYTES, Head
 from postmortem.ingest.readers.records.model import KINDS, kind_of
 
-LINES = 20  # a torn or foreign line may come first; twenty are read before giving up
+MARKED, FIELDS, LATE = 90, 60, 30  # who knows a text by its beginning, or another line of it, comes before LATE
+LINES = 20  # a torn or foreign line may come first; after twenty a record must bear its mark
+BOM = b"\xef\xbb\xbf"  # a byte order mark, as Windows' programs put it first
 PARQUET_MAGIC = b"PAR1"
 TEXTS = {"string", "large_string", "string_view", "null"}  # Arrow's types of a column of texts
 
 
 def sniff(head: Head) -> int:
-    """90 where a record bears its mark, 60 where its fields alone say so, 0 otherwise."""
+    """MARKED where a record bears its mark, FIELDS where its fields say so, LATE where marked ones come late, or 0."""
     if head.data.startswith(PARQUET_MAGIC):
         return _parquet(head)
-    lines = head.data.split(b"\n")
+    lines = head.data.removeprefix(BOM).split(b"\n")
     if len(head.data) == HEAD_BYTES and len(lines) > 1:
         lines = lines[:-1]  # cut in the middle
-    best = 0
-    for line in lines[:LINES]:
-        try:
-            record: Any = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if isinstance(record, dict) and kind_of(record):
-            best = max(best, 90 if record.get("record") in KINDS else 60)
-    return best
+    first = 0 if b"\n" in head.begins else LINES
+    if best := max(map(_vote, lines[:first]), default=0):
+        return best
+    return LATE if any(b'"record"' in line and _vote(line) == MARKED for line in lines[first:]) else 0
+
+
+def _vote(line: bytes) -> int:
+    """What a line says."""
+    try:
+        record: Any = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
+    if not isinstance(record, dict) or not kind_of(record):
+        return 0
+    return MARKED if record.get("record") in KINDS else FIELDS
 
 
 def _parquet(head: Head) -> int:
@@ -44,8 +52,8 @@ def _parquet(head: Head) -> int:
     if "record" in names and not all(_texts(f.type) for f in schema if f.name == "record"):
         return 0  # another program's: a mark is a text
     if {"record", "req_id"} <= names or any(n.endswith("_sha256") for n in names):
-        return 90
-    return 60 if {"req_id", "step"} <= names or {"rank", "iteration"} <= names else 0
+        return MARKED
+    return FIELDS if {"req_id", "step"} <= names or {"rank", "iteration"} <= names else 0
 
 
 def _texts(kind: Any) -> bool:
