@@ -41,7 +41,9 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
         _request(catalogue, vs)
     reference, why = _reference(catalogue, request, vs)
     if reference is None:
-        return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
+        parted = [str(r["req_id"]) for r in catalogue.rows("flips") if r["reference"] == req_id]
+        odd = odd_one(catalogue, bundle, req_id, parted[0]) if parted else None
+        return odd or _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
     flip = _flip(catalogue, req_id, reference)
     if flip is None and vs is None and (other := _other_input(catalogue, req_id)) is not None:
         reference, flip = other, _flip(catalogue, req_id, other)  # its replays agree: the input makes the difference
@@ -59,6 +61,8 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     links, contributing, alternatives, missing = _back(case)
     root = links[0] if links and kinds()[links[0].kind].role == "root" else None
     verdict = _verdict(case, links, root)
+    if root is None and vs is None and (odd := odd_one(catalogue, bundle, reference, req_id)) is not None:
+        missing.insert(0, _rather(odd))
     cause = _cause(root) if root else None
     sure = confidence(links) if root else None  # without a root cause there is nothing to be sure of
     return Chain(
@@ -66,6 +70,42 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
         tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
         narrate(case, verdict, links),
     )  # fmt: skip
+
+
+def odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> Chain | None:
+    """The chain of a reference against a request that parted from it, where it is the reference that left the plan.
+
+    It did where its step ran another plan than its replica mostly runs, the request's the usual one of its own, and its
+    own records explain that, link by link. None where that is not so.
+    """
+    chain = walk(catalogue, bundle, reference, req_id)
+    if chain.verdict is not Verdict.EXPLAINED:
+        return None
+    left = chain.links[-2]
+    theirs = catalogue.kept("requests", req_id=req_id)["replica"][0]
+    for noun, column in (("tactic", "algo_id"), ("precision", "precision_path")):
+        if noun in left.facts:
+            odd = left.facts[noun] != _mostly(catalogue, left.replica, column)
+            return chain if odd and left.facts[f"reference_{noun}"] == _mostly(catalogue, theirs, column) else None
+    return None
+
+
+def _mostly(catalogue: Catalogue, replica: str | None, column: str) -> str | None:
+    """What most iterations of a replica ran; None where nothing tells."""
+    if replica is None:
+        return None
+    ran = catalogue.kept("iterations", replica=replica)[column].drop_nulls().mode().sort()
+    return None if ran.is_empty() else str(ran[0])
+
+
+def _rather(odd: Chain) -> Missing:
+    """Where to look instead: at the reference that is the odd one."""
+    assert odd.root_cause is not None  # noqa: S101  an explained chain names one
+    return Missing(
+        f"nothing at {odd.reference}, which ran what its replica mostly runs: {odd.req_id} is the one that left it, "
+        f"by {odd.root_cause.kind}",
+        f"the chain of {odd.req_id} against {odd.reference}: --req {odd.req_id} --vs {odd.reference}",
+    )
 
 
 def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:
