@@ -78,6 +78,14 @@ def odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> C
     It did where its step ran another plan than its replica mostly runs, the request's the usual one of its own, and its
     own records explain that, link by link. None where that is not so.
     """
+    key = ("odd_one", reference, req_id)
+    if key not in catalogue.memo:
+        catalogue.memo[key] = _odd_one(catalogue, bundle, reference, req_id)
+    found: Chain | None = catalogue.memo[key]
+    return found
+
+
+def _odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> Chain | None:
     chain = walk(catalogue, bundle, reference, req_id)
     if chain.verdict is not Verdict.EXPLAINED:
         return None
