@@ -61,14 +61,15 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     links, contributing, alternatives, missing = _back(case)
     root = links[0] if links and kinds()[links[0].kind].role == "root" else None
     verdict = _verdict(case, links, root)
+    told = narrate(case, verdict, links)
     if root is None and vs is None and (odd := odd_one(catalogue, bundle, reference, req_id)) is not None:
-        missing.insert(0, _rather(odd))
+        told += f" {_rather(odd)}"
     cause = _cause(root) if root else None
     sure = confidence(links) if root else None  # without a root cause there is nothing to be sure of
     return Chain(
         bundle, req_id, reference, verdict, sure, flip, cause,
         tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
-        narrate(case, verdict, links),
+        told,
     )  # fmt: skip
 
 
@@ -106,14 +107,10 @@ def _mostly(catalogue: Catalogue, replica: str | None, column: str) -> str | Non
     return None if ran.is_empty() else str(ran[0])
 
 
-def _rather(odd: Chain) -> Missing:
+def _rather(odd: Chain) -> str:
     """Where to look instead: at the reference that is the odd one."""
-    assert odd.root_cause is not None  # noqa: S101  an explained chain names one
-    return Missing(
-        f"nothing at {odd.reference}, which ran what its replica mostly runs: {odd.req_id} is the one that left it, "
-        f"by {odd.root_cause.kind}",
-        f"the chain of {odd.req_id} against {odd.reference}: --req {odd.req_id} --vs {odd.reference}",
-    )
+    kept = f"{odd.reference} ran what its replica mostly runs; it was {odd.req_id} that left that of its own"
+    return f"{kept}: see its chain, --req {odd.req_id} --vs {odd.reference}. {odd.narrative}"
 
 
 def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:
