@@ -181,9 +181,10 @@ class Incident:
         if lies_in(Path(path), self.path):
             raise OutputError(str(path), "lies in the bundle, which is only read", "choose another place")
         from postmortem import __version__
+        from postmortem.chain.scan import told
         from postmortem.render.report import ReportContext, write_report
 
-        chains = tuple(self.chain(r) for r in req_ids or self.differing())
+        chains = tuple(self.chain(r) for r in req_ids) if req_ids else tuple(told(self.catalogue, self.name))
         context = ReportContext(self.catalogue, chains, self.name, str(self.path), meta={"version": __version__})
         return write_report(context, Path(path), force=force)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from postmortem.chain.model import Chain, Link, RootCause, Verdict
-from postmortem.chain.walk import walk
+from postmortem.chain.walk import odd_one, walk
 from postmortem.findings import ask
 
 if TYPE_CHECKING:
@@ -78,14 +78,23 @@ class Scan:
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | None = None) -> Scan:
-    """Walk the chain of every request whose answer or input differs. ``tell``: called with (done, all)."""
-    chains = []
+def told(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | None = None) -> list[Chain]:
+    """The chains of all whose answer or input differs; the reference's, where that is the one that left the plan."""
+    chains: dict[str, Chain] = {}
     differing = asked(catalogue)
     for number, req_id in enumerate(differing, 1):
-        chains.append(walk(catalogue, bundle, req_id))
+        chain = walk(catalogue, bundle, req_id)
+        if chain.root_cause is None and chain.reference is not None:
+            chain = odd_one(catalogue, bundle, chain.reference, req_id) or chain
+        chains.setdefault(chain.req_id, chain)
         if tell:
             tell(number, len(differing))
+    return list(chains.values())
+
+
+def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | None = None) -> Scan:
+    """Walk the chain of every request whose answer or input differs. ``tell``: called with (done, all)."""
+    chains = told(catalogue, bundle, tell)
     counted = catalogue.rows("requests")
     return Scan(
         bundle=bundle,

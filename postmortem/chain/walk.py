@@ -41,7 +41,9 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
         _request(catalogue, vs)
     reference, why = _reference(catalogue, request, vs)
     if reference is None:
-        return _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
+        parted = [str(r["req_id"]) for r in catalogue.rows("flips") if r["reference"] == req_id]
+        odd = odd_one(catalogue, bundle, req_id, parted[0]) if parted else None
+        return odd or _without(bundle, req_id, None, Verdict.NO_REFERENCE, why)
     flip = _flip(catalogue, req_id, reference)
     if flip is None and vs is None and (other := _other_input(catalogue, req_id)) is not None:
         reference, flip = other, _flip(catalogue, req_id, other)  # its replays agree: the input makes the difference
@@ -59,13 +61,56 @@ def walk(catalogue: Catalogue, bundle: str, req_id: str, vs: str | None = None) 
     links, contributing, alternatives, missing = _back(case)
     root = links[0] if links and kinds()[links[0].kind].role == "root" else None
     verdict = _verdict(case, links, root)
+    told = narrate(case, verdict, links)
+    if root is None and vs is None and (odd := odd_one(catalogue, bundle, reference, req_id)) is not None:
+        told += f" {_rather(odd)}"
     cause = _cause(root) if root else None
     sure = confidence(links) if root else None  # without a root cause there is nothing to be sure of
     return Chain(
         bundle, req_id, reference, verdict, sure, flip, cause,
         tuple(links), tuple(contributing), tuple(alternatives), tuple(missing),
-        narrate(case, verdict, links),
+        told,
     )  # fmt: skip
+
+
+def odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> Chain | None:
+    """The chain of a reference against a request that parted from it, where it is the reference that left the plan.
+
+    It did where its step ran another plan than its replica mostly runs, the request's the usual one of its own, and its
+    own records explain that, link by link. None where that is not so.
+    """
+    key = ("odd_one", reference, req_id)
+    if key not in catalogue.memo:
+        catalogue.memo[key] = _odd_one(catalogue, bundle, reference, req_id)
+    found: Chain | None = catalogue.memo[key]
+    return found
+
+
+def _odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> Chain | None:
+    chain = walk(catalogue, bundle, reference, req_id)
+    if chain.verdict is not Verdict.EXPLAINED:
+        return None
+    left = chain.links[-2]
+    theirs = catalogue.kept("requests", req_id=req_id)["replica"][0]
+    for noun, column in (("tactic", "algo_id"), ("precision", "precision_path")):
+        if noun in left.facts:
+            odd = left.facts[noun] != _mostly(catalogue, left.replica, column)
+            return chain if odd and left.facts[f"reference_{noun}"] == _mostly(catalogue, theirs, column) else None
+    return None
+
+
+def _mostly(catalogue: Catalogue, replica: str | None, column: str) -> str | None:
+    """What most iterations of a replica ran; None where nothing tells."""
+    if replica is None:
+        return None
+    ran = catalogue.kept("iterations", replica=replica)[column].drop_nulls().mode().sort()
+    return None if ran.is_empty() else str(ran[0])
+
+
+def _rather(odd: Chain) -> str:
+    """Where to look instead: at the reference that is the odd one."""
+    kept = f"{odd.reference} ran what its replica mostly runs; it was {odd.req_id} that left that of its own"
+    return f"{kept}: see its chain, --req {odd.req_id} --vs {odd.reference}. {odd.narrative}"
 
 
 def _request(catalogue: Catalogue, req_id: str) -> dict[str, Any]:

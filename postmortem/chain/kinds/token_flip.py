@@ -117,7 +117,8 @@ def _one_plan(case: Case) -> bool:
 def _noise(case: Case) -> tuple[float | None, int]:
     """How far margins moved at most between the plans that this request and its reference ran, and in how many steps.
 
-    Over all replays of the bundle, up to their own flips: one request's few steps say little.
+    Over all replays of the bundle, up to their own flips: one request's few steps say little. Whichever of the two
+    was the reference's plan: a margin moves as far from the one to the other as back.
     """
     plan = {"tactic": "algo_id", "precision": "precision_path"}
     plan |= {f"reference_{name}": f"{column}_reference" for name, column in plan.items()}
@@ -126,7 +127,11 @@ def _noise(case: Case) -> tuple[float | None, int]:
         pl.col("tactic").ne_missing(pl.col("reference_tactic"))
         | pl.col("precision").ne_missing(pl.col("reference_precision"))
     )
-    measured = case.frame("plan_noise_between").join(other, on=list(plan), how="semi", nulls_equal=True)
+    back = other.rename(
+        {name: name.removeprefix("reference_") if "_" in name else f"reference_{name}" for name in plan}
+    )
+    either = pl.concat([other, back.select(other.columns)]).unique()
+    measured = case.frame("plan_noise_between").join(either, on=list(plan), how="semi", nulls_equal=True)
     widest = measured["most_moved"].max()
     return (float(widest) if isinstance(widest, float) else None), int(measured["steps"].sum())
 
