@@ -179,7 +179,7 @@ class Incident:
         from postmortem import __version__
         from postmortem.render.report import ReportContext, write_report
 
-        chains = tuple(self.chain(r) for r in req_ids or self.differing())
+        chains = tuple(self.chain(r) for r in dict.fromkeys(req_ids or self.differing()))
         context = ReportContext(self.catalogue, chains, self.name, str(self.path), meta={"version": __version__})
         return write_report(context, Path(path), force=force)
 

@@ -208,6 +208,8 @@ def test_a_chart_with_nothing_to_show_is_named_with_the_reason() -> None:
 def test_no_chain_is_no_all_clear() -> None:
     """Without a chain the page says how many requests were compared of how many; of none, that none could be."""
     summary = next(section for section in sections() if section.name == "summary")
+    bare = ReportContext(FakeCatalogue({}), (), "calm", "calm")  # type: ignore[arg-type]
+    assert "no chain to show: no record tells of any request." in str(summary.build(bare))
     none = ReportContext(FakeCatalogue(frames(iterations=40)), (), "calm", "calm")  # type: ignore[arg-type]
     assert "no chain to show: no request has a reference to compare with." in str(summary.build(none))
     got = frames(iterations=40) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
@@ -215,6 +217,16 @@ def test_no_chain_is_no_all_clear() -> None:
     told = "of 3 requests 2 have a reference to compare with, and none parted from it"
     assert f"no chain to show: {told}." in str(summary.build(some))
     assert some.gathered.absent["request_steps"] == told
+
+
+def test_a_request_without_a_reference_leads_back_to_nothing() -> None:
+    """Of a chain that parted and one without a reference, one leads back to a cause; of the other no link is missed."""
+    summary = next(section for section in sections() if section.name == "summary")
+    text = re.sub("<[^>]*>", "", str(summary.build(_context((chain(), empty_chain())))))
+    assert "The one walked here leads back to: quant stall (rank 1, replica b): 1." in text
+    text = re.sub("<[^>]*>", "", str(summary.build(_context((empty_chain(), empty_chain())))))
+    assert "lead back" not in text
+    assert "No link can be shown" not in text
 
 
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,20 +7,20 @@ from collections import Counter
 import polars as pl
 from markupsafe import Markup
 
-from postmortem.chain.model import Chain, Verdict
+from postmortem.chain.model import Chain
 from postmortem.chain.scan import Cluster, clusters
 from postmortem.render.frames import none_parted
 from postmortem.render.section import ReportContext, Section, page
 from postmortem.render.sections.links import MOST_CHAINS
-from postmortem.render.words import place_text, plain_kind
+from postmortem.render.words import SAME, place_text, plain_kind
 
 
 def build(context: ReportContext) -> Markup:
     """The first screen: ten seconds for what happened, a minute for why; then whom and what else it touched."""
     flips, _ = context.query("flips")
     requests, _ = context.query("requests")
-    causes = Counter(_cause(chain) for chain in context.chains)
-    parted = [c for c in context.chains if c.verdict not in (Verdict.NO_DIVERGENCE, Verdict.NO_REFERENCE)]
+    parted = [c for c in context.chains if c.verdict not in SAME]
+    causes = Counter(_cause(chain) for chain in parted)
     touched = [(one, _in_flight(requests, one)) for one in clusters(context.catalogue, parted)]
     return page(
         "summary.html",
