@@ -219,6 +219,15 @@ def test_no_chain_is_no_all_clear() -> None:
     assert some.gathered.absent["request_steps"] == told
 
 
+def test_flips_are_counted_among_those_that_could_be_compared() -> None:
+    """Two flips of two requests with a reference, of three in all: what was not compared did not keep its tokens."""
+    summary = next(section for section in sections() if section.name == "summary")
+    got = frames(iterations=400) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    context = ReportContext(FakeCatalogue(got), (chain(),), "incident", "incident")  # type: ignore[arg-type]
+    text = re.sub("<[^>]*>", "", str(summary.build(context)))
+    assert "2 requests flipped, of 2 with a reference to compare with and 3 in all." in text
+
+
 def test_a_request_without_a_reference_leads_back_to_nothing() -> None:
     """Of a chain that parted and one without a reference, one leads back to a cause; of the other no link is missed."""
     summary = next(section for section in sections() if section.name == "summary")
