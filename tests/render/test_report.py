@@ -176,6 +176,8 @@ def test_evidence_is_shown_where_the_link_is() -> None:
     shown = rows_around(calls, link, None)
     assert [row[1] for row in shown.cells] == [str(n) for n in range(296, 304)]
     assert shown.around == clock_text(at(300))
+    came = rows_around(calls.select("seq", admitted_ns="first_arrival_ns"), link, None)
+    assert [row[0] for row in came.cells] == [str(n) for n in range(296, 304)]
     steps = pl.DataFrame({"step": range(60), "iteration": range(60)})
     shown = rows_around(steps, link, replace(chain().flip, step=58))  # type: ignore[type-var]
     assert [row[0] for row in shown.cells] == [str(n) for n in range(52, 60)]
