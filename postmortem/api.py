@@ -184,7 +184,8 @@ class Incident:
         from postmortem.chain.scan import told
         from postmortem.render.report import ReportContext, write_report
 
-        chains = tuple(self.chain(r) for r in req_ids) if req_ids else tuple(told(self.catalogue, self.name))
+        asked = dict.fromkeys(req_ids or ())
+        chains = tuple(self.chain(r) for r in asked) if asked else tuple(told(self.catalogue, self.name))
         context = ReportContext(self.catalogue, chains, self.name, str(self.path), meta={"version": __version__})
         return write_report(context, Path(path), force=force)
 

@@ -59,7 +59,13 @@ def run() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     try:
-        args = parser().parse_args(argv)
+        top = parser()
+        args, rest = top.parse_known_args(argv)
+        # Python 3.11 takes an optional word for absent where an option stands between it and BUNDLE.
+        if len(rest) == 1 and not rest[0].startswith("-") and getattr(args, "name", "") is None:
+            args.name = rest.pop()
+        if rest:
+            top.error(f"unrecognized arguments: {' '.join(rest)}")
         return int(args.run(args))
     except PostmortemError as e:
         stderr.error(str(e))

@@ -103,7 +103,7 @@ def gather(
     iterations, why = fetched(catalogue, "iterations")
     replica = _replica(chain, iterations)
     if iterations is None:
-        out.absent["iterations"] = why
+        out.absent["iterations"] = out.absent["tactic_iterations"] = why
     else:
         out.frames["iterations"] = _of(iterations, replica)
     out.frames["baseline"] = _baseline(chain, out.frames.get("iterations")) if baseline is None else baseline

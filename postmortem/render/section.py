@@ -65,7 +65,7 @@ def rows_around(frame: pl.DataFrame, link: Link, flip: Flip | None) -> Rows:
     Its place is the flip's step among a request's steps, else the link's iteration, else its start.
     """
     places = {"step": flip.step if flip is not None else None, "iteration": link.iteration}
-    places |= dict.fromkeys(("first_arrival_ns", "start_ns", "ts_ns"), link.start_ns)
+    places |= dict.fromkeys(("first_arrival_ns", "start_ns", "ts_ns", "admitted_ns"), link.start_ns)
     known = ((column, place) for column, place in places.items() if place is not None and column in frame.columns)
     column, place = next(known, ("", 0))
     order = frame[column].drop_nulls().unique().sort() if column else pl.Series([], dtype=pl.Int64)

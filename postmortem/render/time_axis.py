@@ -44,7 +44,8 @@ def within(frame: pl.DataFrame, span: Span, start: str, end: str | None = None) 
 def time_x(span: Span, field: str = "t", last: bool = False, titled: bool = True) -> alt.X:
     """The shared time axis; only the last lane shows its labels."""
     title = span.axis_title() if last and titled else None
-    axis = alt.Axis(title=title, labels=last, ticks=last, grid=True, tickCount=10)
+    # Labels this near an end (half of one, in pixels) are drawn inwards, or the chart's edge cuts them.
+    axis = alt.Axis(title=title, labels=last, ticks=last, grid=True, tickCount=10, labelFlush=16)
     return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, round(span.seconds, 6)], nice=False), axis=axis)
 
 

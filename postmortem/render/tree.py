@@ -11,6 +11,7 @@ from postmortem.render.format import Look
 from postmortem.render.terminal import written
 from postmortem.render.words import (
     GRADE_MARKS,
+    SAME,
     VERDICT_SAYS,
     chance_text,
     confidence_text,
@@ -47,7 +48,7 @@ def chain_tree(chain: Chain, width: int = 80, colour: bool = False) -> str:
     if chain.links:
         links = [_link(link, number, number == len(chain.links), look) for number, link in enumerate(chain.links, 1)]
         parts.append("".join(links))
-    else:
+    elif chain.verdict not in SAME:
         nothing = Text("No link can be shown from this bundle.", style="italic")
         parts.append(written(nothing, look))
     causes = [f"{plain_kind(c.kind)} ({place_text(c)})" for c in chain.contributing]

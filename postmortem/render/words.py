@@ -31,8 +31,11 @@ VERDICT_SAYS: dict[Verdict, str] = {
     Verdict.UNEXPLAINED: "the answers differ, and no cause that the bundle can show accounts for it",
     Verdict.DIFFERENT_INPUT: "the model saw another input or another decode configuration",
     Verdict.NO_DIVERGENCE: "the tokens are the same as the reference's",
-    Verdict.NO_REFERENCE: "no request in the bundle that it can be held against",
+    Verdict.NO_REFERENCE: "the bundle has no reference to hold it against",
 }
+
+#: Verdicts in which nothing is to be explained.
+SAME = (Verdict.NO_DIVERGENCE, Verdict.NO_REFERENCE)
 
 TEST_QUESTIONS: dict[str, str] = {
     "order": "does the cause begin no later than its effect?",
@@ -116,7 +119,7 @@ def figure_text(link: Link) -> str:
 
 def chance_text(link: Link) -> str:
     """The link's p-value as text, empty where there is none."""
-    return "" if link.p_value is None else f"p = {number(link.p_value, 2)}"
+    return "" if link.p_value is None else f"p = {number(link.p_value)}"
 
 
 def test_word(test: Test) -> str:
@@ -131,7 +134,7 @@ def test_figure(test: Test) -> str:
     if test.figure is None:
         return ""
     if test.unit == "p":
-        return f"p = {number(test.figure, 2)}"
+        return f"p = {number(test.figure)}"
     times = 100.0 if test.unit == "share" else 1.0
     text = percent(test.figure) if test.unit == "share" else with_unit(test.figure, test.unit)
     if test.low is not None and test.high is not None:
@@ -152,7 +155,11 @@ def none_parted_text(compared: int, requests: int) -> str:
     'of 12 requests 8 have a reference to compare with, and none parted from it'
     >>> none_parted_text(0, 12)
     'no request has a reference to compare with'
+    >>> none_parted_text(0, 0)
+    'no record tells of any request'
     """
+    if not requests:
+        return "no record tells of any request"
     if not compared:
         return "no request has a reference to compare with"
     have = "has" if compared == 1 else "have"

@@ -87,6 +87,16 @@ def test_query_formats(bundle: Path, form: str) -> None:
     assert "b-3" in done.stdout
 
 
+def test_options_may_stand_before_the_name(bundle: Path) -> None:
+    """A query's name is read behind options too; another word that is not known is an error."""
+    done = postmortem("query", str(bundle), "--format", "csv", "flips")
+    assert done.stdout.startswith("req_id,")
+    for words in (["query", str(bundle), "--format", "csv", "flips", "more"], ["scan", str(bundle), "flips"]):
+        done = postmortem(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "unrecognized arguments" in done.stderr
+
+
 def test_query_parameters_and_list(bundle: Path) -> None:
     """Parameters are read by their type; without a name the queries are listed."""
     done = postmortem(

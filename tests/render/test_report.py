@@ -176,6 +176,8 @@ def test_evidence_is_shown_where_the_link_is() -> None:
     shown = rows_around(calls, link, None)
     assert [row[1] for row in shown.cells] == [str(n) for n in range(296, 304)]
     assert shown.around == clock_text(at(300))
+    came = rows_around(calls.select("seq", admitted_ns="first_arrival_ns"), link, None)
+    assert [row[0] for row in came.cells] == [str(n) for n in range(296, 304)]
     steps = pl.DataFrame({"step": range(60), "iteration": range(60)})
     shown = rows_around(steps, link, replace(chain().flip, step=58))  # type: ignore[type-var]
     assert [row[0] for row in shown.cells] == [str(n) for n in range(52, 60)]
@@ -208,6 +210,8 @@ def test_a_chart_with_nothing_to_show_is_named_with_the_reason() -> None:
 def test_no_chain_is_no_all_clear() -> None:
     """Without a chain the page says how many requests were compared of how many; of none, that none could be."""
     summary = next(section for section in sections() if section.name == "summary")
+    bare = ReportContext(FakeCatalogue({}), (), "calm", "calm")  # type: ignore[arg-type]
+    assert "no chain to show: no record tells of any request." in str(summary.build(bare))
     none = ReportContext(FakeCatalogue(frames(iterations=40)), (), "calm", "calm")  # type: ignore[arg-type]
     assert "no chain to show: no request has a reference to compare with." in str(summary.build(none))
     got = frames(iterations=40) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
@@ -215,6 +219,25 @@ def test_no_chain_is_no_all_clear() -> None:
     told = "of 3 requests 2 have a reference to compare with, and none parted from it"
     assert f"no chain to show: {told}." in str(summary.build(some))
     assert some.gathered.absent["request_steps"] == told
+
+
+def test_flips_are_counted_among_those_that_could_be_compared() -> None:
+    """Two flips of two requests with a reference, of three in all: what was not compared did not keep its tokens."""
+    summary = next(section for section in sections() if section.name == "summary")
+    got = frames(iterations=400) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    context = ReportContext(FakeCatalogue(got), (chain(),), "incident", "incident")  # type: ignore[arg-type]
+    text = re.sub("<[^>]*>", "", str(summary.build(context)))
+    assert "2 requests flipped, of 2 with a reference to compare with and 3 in all." in text
+
+
+def test_a_request_without_a_reference_leads_back_to_nothing() -> None:
+    """Of a chain that parted and one without a reference, one leads back to a cause; of the other no link is missed."""
+    summary = next(section for section in sections() if section.name == "summary")
+    text = re.sub("<[^>]*>", "", str(summary.build(_context((chain(), empty_chain())))))
+    assert "The one walked here leads back to: quant stall (rank 1, replica b): 1." in text
+    text = re.sub("<[^>]*>", "", str(summary.build(_context((empty_chain(), empty_chain())))))
+    assert "lead back" not in text
+    assert "No link can be shown" not in text
 
 
 def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
+from postmortem.chain.model import Verdict
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text
 from postmortem.render.tree import chain_tree
@@ -53,7 +54,8 @@ def test_hostile_text_is_written_out() -> None:
 
 def test_an_empty_chain_says_so() -> None:
     """A chain without links says that nothing can be shown."""
-    assert "No link can be shown" in chain_tree(empty_chain())
+    assert "No link can be shown" in chain_tree(replace(empty_chain(), verdict=Verdict.UNEXPLAINED))
+    assert "No link" not in chain_tree(empty_chain())  # without a reference there is nothing to link
     assert "no reference" in chain_tree(empty_chain())
 
 

@@ -12,7 +12,7 @@ from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stretch import NEAREST
-from postmortem.base.units import percent, with_unit
+from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
@@ -51,7 +51,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         worst = ranked[0]
         return RuledOut(
             f"no rank stands out: rank {times.ranks[worst.column]} is {with_unit(worst.excess_ms, 'ms')} "
-            f"later than when calm (p = {worst.p_value:.2g})"
+            f"later than when calm (p = {number(worst.p_value)})"
         )
     seen = [(one, spell) for one in late if (spell := _spell(times, now, calm, one)) is not None]
     if not seen:

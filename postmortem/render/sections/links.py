@@ -1,4 +1,4 @@
-"""The chain link by link: figures, the five tests, the evidence with its query and first rows."""
+"""The chain link by link: figures, the five tests, the evidence with its query and the rows around the link."""
 
 from __future__ import annotations
 

@@ -7,20 +7,21 @@ from collections import Counter
 import polars as pl
 from markupsafe import Markup
 
-from postmortem.chain.model import Chain, Verdict
+from postmortem.chain.model import Chain
 from postmortem.chain.scan import Cluster, clusters
 from postmortem.render.frames import none_parted
 from postmortem.render.section import ReportContext, Section, page
 from postmortem.render.sections.links import MOST_CHAINS
-from postmortem.render.words import place_text, plain_kind
+from postmortem.render.words import SAME, place_text, plain_kind
 
 
 def build(context: ReportContext) -> Markup:
     """The first screen: ten seconds for what happened, a minute for why; then whom and what else it touched."""
     flips, _ = context.query("flips")
     requests, _ = context.query("requests")
-    causes = Counter(_cause(chain) for chain in context.chains)
-    parted = [c for c in context.chains if c.verdict not in (Verdict.NO_DIVERGENCE, Verdict.NO_REFERENCE)]
+    references, _ = context.query("references")
+    parted = [c for c in context.chains if c.verdict not in SAME]
+    causes = Counter(_cause(chain) for chain in parted)
     touched = [(one, _in_flight(requests, one)) for one in clusters(context.catalogue, parted)]
     return page(
         "summary.html",
@@ -29,6 +30,7 @@ def build(context: ReportContext) -> Markup:
         others=context.chains[1:],
         flipped=0 if flips is None else flips.height,
         requests=0 if requests is None else requests.height,
+        compared=0 if references is None else references.height,
         touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
         firsts={chain.req_id: chain.links[0].summary if chain.links else "" for chain in parted},
         causes=causes.most_common(),
