@@ -10,7 +10,7 @@ import numpy as np
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import RESAMPLES, SEED, lasting_block_length
 from postmortem.analyses.stats.level import CONFIDENCE
-from postmortem.analyses.stats.permutation import ROUNDING, block_shuffles, every_turn, mid_ranks, p_of
+from postmortem.analyses.stats.permutation import ROUNDING, every_turn, mid_ranks, p_of, parts_of_block_shuffles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,7 @@ def rises_together(signal: NDArray[np.float64], effect: NDArray[np.float64]) -> 
     if scale == 0:
         return 0.0, 1.0
     observed = float(a @ b) / scale
-    drawn = (a[block_shuffles(a.size)] @ b) / scale
+    drawn = np.concatenate([a[some] @ b for some in parts_of_block_shuffles(a.size)]) / scale
     return observed, p_of(observed, drawn)
 
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST
-from postmortem.analyses.stats.intervals import RESAMPLES, SEED, block_length
+from postmortem.analyses.stats.intervals import AT_ONCE, RESAMPLES, SEED, block_length
 from postmortem.analyses.stats.level import CONFIDENCE
 from postmortem.analyses.stats.permutation import every_turn, mid_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-AT_ONCE = 2_000_000  # values drawn at once: some tens of megabytes
 
 
 @dataclass(frozen=True)

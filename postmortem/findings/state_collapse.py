@@ -3,7 +3,8 @@ One row a replica, measure of load (concurrency, queue_ms, free_mb) and outcome:
 ran another plan than their references) or flip (one in which a token first differs), where both iterations with and
 without it are five or more. The threshold is the best cut between the two (Youden's index), with its 95 % interval.
 p_value: outcomes turned round in time against the load, one-sided towards more load (less free memory), corrected for
-all that was looked at (Holm). It can't tell which measure drives it: loads rise together.
+all that was looked at (Holm). It can't tell which measure drives it: loads rise together; nor load from what else came
+with time, where it grew all along the recording.
 
 column: replica VARCHAR - — replica
 column: load VARCHAR - — concurrency (requests), queue_ms (ms) or free_mb (MiB)

@@ -4,7 +4,8 @@ and ran where more workspace was free; where that never varied there is no row. 
 (separable), the interval is what was seen: from the most workspace with which it was not chosen to the least with
 which it was. Else it is 95 % of the best cuts in resampled blocks of iterations. p_value: choices turned round in time
 against the workspace (sum of ranks, one-sided), corrected for all tactics, classes and ranks looked at (Holm).
-It can't tell how much a tactic asks for, nor workspace from what ran short with it: the planned tactic
+It can't tell how much a tactic asks for, nor shapes that differ within a class and want other tactics and workspace
+(fragment=1 tells the numbers of tokens apart), nor workspace from what ran short with it: the planned tactic
 (expected_algo_id) and the reason (fallback_reason) do, see rank_tactics.
 
 param: replica VARCHAR - = NULL — only this replica; NULL: all

@@ -75,7 +75,8 @@ class Recorder:
         self.rank = rank if rank is None else rank_of(int(rank) if isinstance(rank, str) else rank)
         self.written = 0
         self.dropped = 0
-        self.errors = 0
+        self._refused = 0  # counted where the server records, _unwritten where it is written: no count is waited for
+        self._unwritten = 0
         self.started_ns = time.time_ns()
         self._directory = Path(directory)
         self._suffix = self._own_suffix = "" if rank is None else f"_rank{self.rank}"
@@ -105,7 +106,7 @@ class Recorder:
             try:
                 thread.start()
             except RuntimeError:  # no thread is to be had: flush() and close() write
-                self._failed()
+                self._refuse()
             else:
                 self._thread = thread
         atexit.register(self.close)  # again in a child: multiprocessing may have cleared the parent's
@@ -125,7 +126,7 @@ class Recorder:
             try:
                 fields = _plain(fields)
             except Exception:  # noqa: BLE001 - whatever the value's own code does: counted, never into the server
-                self._failed()
+                self._refuse()
                 return
         if len(self._queue) < self._room:
             self._queue.append((kind, fields))
@@ -225,7 +226,12 @@ class Recorder:
             try:
                 self._wake.get(timeout=every_s)
             except Empty:
-                self.flush()
+                # Another's flush is not waited for: a handler's close() may have interrupted it, which waits for this.
+                if self._io.acquire(blocking=False):
+                    try:
+                        self.flush()
+                    finally:
+                        self._io.release()
             else:
                 return
 
@@ -241,7 +247,7 @@ class Recorder:
         self._lines = {}
         self._room = 0
         self._unused = True
-        self.written = self.dropped = self.errors = self._ranges.errors = 0
+        self.written = self.dropped = self._refused = self._unwritten = self._ranges.errors = 0
         self._told = (0, 0)
         self.started_ns = time.time_ns()
         self._suffix = f"{self._own_suffix}_pid{os.getpid()}"
@@ -326,9 +332,20 @@ class Recorder:
             except OSError:
                 self._failed()
 
-    def _failed(self, times: int = 1) -> None:
+    @property
+    def errors(self) -> int:
+        """Records that readers would refuse or that could not be written, and files; not those of ranges."""
+        return self._refused + self._unwritten
+
+    def _refuse(self) -> None:
         with self._count:
-            self.errors += times
+            self._refused += 1
+
+    def _failed(self, times: int = 1) -> None:
+        """Count what was not written. Whoever writes holds _io; it must not wait for _count, whose holder a handler's
+        close() may have interrupted, which waits for the writer.
+        """
+        self._unwritten += times
 
     def _tell_losses(self) -> None:
         now = (self.dropped, self.errors + self._ranges.errors)

@@ -329,13 +329,14 @@ def test_cut_last_line_costs_itself_alone(tmp_path):
     assert [json.loads(line)["record"] for line in told] == ["s", "recorder", "s", "recorder"]
 
 
+@pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("after", ["os._exit(0)", "sys.exit(0)", "None"])
-def test_signal_amid_a_flush(tmp_path, after):
+def test_signal_amid_a_flush(tmp_path, after, background):
     """A handler that closes while the server itself flushes hangs nowhere; the flush it interrupted writes the rest."""
     code = f"""
-import os, signal, sys
+import os, signal, sys, time
 from postmortem.record import Recorder
-rec = Recorder(sys.argv[1], background=False, ranges=False)
+rec = Recorder(sys.argv[1], background={background}, flush_every_s=0.5, ranges=False)
 def stop(*_):
     rec.s(req_id="handler", step=0)
     rec.close()
@@ -346,6 +347,7 @@ signal.alarm(20)  # seconds; where it hangs it dies of it
 write = rec._write
 def once(kind, some):
     rec._write = write
+    time.sleep(1)  # the recorder's own thread would flush, too, and finds it being done
     signal.raise_signal(signal.SIGTERM)
     return write(kind, some)
 rec._write = once
@@ -359,6 +361,23 @@ if {after!r} == "os._exit(0)":
     assert [r["record"] for r in told[-1:]] == ["recorder"]
     assert told[-1]["written"] + told[-1]["dropped"] + told[-1]["errors"] == 2
     assert told[-1]["ended_ns"] is not None
+
+
+def test_signal_amid_a_count(tmp_path):
+    """A handler that closes while the server counts a dropped record does not wait for itself through the writer."""
+    code = """
+import signal, sys, time
+from postmortem.record import Recorder
+rec = Recorder(sys.argv[1], flush_every_s=0.01, ranges=False)
+signal.signal(signal.SIGTERM, lambda *_: rec.close())
+signal.alarm(20)  # seconds; where it hangs it dies of it
+with rec._count:
+    rec.s(req_id="refused", step=-1)  # something for the writer to count
+    time.sleep(1)
+    signal.raise_signal(signal.SIGTERM)
+print(rec.errors)
+"""
+    assert child(code, tmp_path) == "1\n"
 
 
 def test_interrupted_close_is_made_good(tmp_path):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 999  # (RESAMPLES + 1) * 0.025 is whole: exact percentiles
 SEED = 20_260_101  # fixed: the same bundle gives the same interval
+AT_ONCE = 2_000_000  # values drawn at once: some tens of megabytes, however many iterations a recording has
 
 
 def block_length(n: int) -> int:
@@ -42,9 +43,12 @@ def _resampled_medians(values: NDArray[np.float64], length: int, rng: np.random.
     order = np.argsort(values, kind="stable")
     place = np.empty(n, np.uint32)
     place[order] = np.arange(n)
-    drawn = np.lib.stride_tricks.sliding_window_view(place, length)[starts].reshape(RESAMPLES, -1)[:, :n]
-    middle = np.sort(drawn, axis=1)[:, [(n - 1) // 2, n // 2]]
-    result: NDArray[np.float64] = values[order][middle].mean(axis=1)
+    windows = np.lib.stride_tricks.sliding_window_view(place, length)
+    middle = [
+        np.sort(windows[some].reshape(len(some), -1)[:, :n], axis=1)[:, [(n - 1) // 2, n // 2]]
+        for some in np.array_split(starts, -(-RESAMPLES * n // AT_ONCE))
+    ]
+    result: NDArray[np.float64] = values[order][np.concatenate(middle)].mean(axis=1)
     return result
 
 

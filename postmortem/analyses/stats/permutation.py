@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.stats.intervals import block_length
+from postmortem.analyses.stats.intervals import AT_ONCE, block_length
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 RESAMPLES = 999  # the smallest p is 0.001
@@ -35,16 +37,23 @@ def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDAr
 
     The series is cut at a random offset (circularly), so that no block border is fixed.
     """
+    return np.concatenate(list(parts_of_block_shuffles(n, resamples, seed)))
+
+
+def parts_of_block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[NDArray[np.int64]]:
+    """The same orders, so many at a time that a long series fills no memory."""
     rng = np.random.default_rng(seed)
     length = block_length(n)
     blocks = -(-n // length)
     orders = np.argsort(rng.random((resamples, blocks)), axis=1)
-    places = (orders[:, :, None] * length + np.arange(length)).reshape(resamples, -1)
-    kept = places[places < n].reshape(resamples, n)
-    kept += rng.integers(0, n, size=(resamples, 1))
-    kept[kept >= n] -= n
-    result: NDArray[np.int64] = kept
-    return result
+    offsets = rng.integers(0, n, size=(resamples, 1))
+    parts = -(-resamples * n // AT_ONCE)
+    for some, cut in zip(np.array_split(orders, parts), np.array_split(offsets, parts), strict=True):
+        places = (some[:, :, None] * length + np.arange(length)).reshape(len(some), -1)
+        kept: NDArray[np.int64] = places[places < n].reshape(len(some), n)
+        kept += cut
+        kept[kept >= n] -= n
+        yield kept
 
 
 def every_turn(values: NDArray[np.float64], turned: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -100,7 +100,11 @@ class _Reading:
         if dropped:
             yield Note("data_loss", "recorder-dropped", f"the recorder dropped {dropped} records: its queue was full")
         if failed:
-            yield Note("data_loss", "recorder-errors", f"the recorder could not write {failed} times")
+            yield Note(
+                "data_loss",
+                "recorder-errors",
+                f"the recorder failed {failed} times: records that do not fit, a full disk, or NVTX",
+            )
         yield Facts(lines=self.lines, parsed=self.parsed, origin_ns=0, clock="recorded in UTC")
 
 
