@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from postmortem.base.window import Window
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,11 +36,6 @@ class RankTimes:
     def here(self) -> str:
         """Of how many ranks times are here: "3 of 4 ranks"."""
         return f"{len(self.ranks)} of {len(self.ranks) + self.absent} ranks"
-
-    def within(self, window: Window) -> NDArray[np.bool_]:
-        """Which rows lie in the window."""
-        inside: NDArray[np.bool_] = (self.iterations >= window.first) & (self.iterations < window.stop)
-        return inside
 
 
 def rank_times(catalogue: Catalogue, replica: str | None) -> RankTimes | None:

@@ -11,9 +11,3 @@ class Window:
 
     first: int
     stop: int
-
-    def __len__(self) -> int:
-        return max(0, self.stop - self.first)
-
-    def __contains__(self, iteration: int) -> bool:
-        return self.first <= iteration < self.stop

@@ -15,7 +15,7 @@ from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF, grade
 from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
-from postmortem.chain.model import Evidence, Link, Test
+from postmortem.chain.model import Evidence, Link, Missing, Test
 from postmortem.chain.tests_of import counterfactual, mechanism, order, specificity
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         if ranges.height:
             signal, rows = by_time, ranges
             mine = rows.filter(pl.col("rank").eq_missing(rank))
+    record = signal.column + (" in the s records of every rank" if signal.query == "rank_state" else "")
     if mine.is_empty():
-        where = " in the s records of every rank" if signal.query == "rank_state" else ""
-        return Unseen(f"{signal.noun} on {who}", f"{signal.column}{where}")
+        return Unseen(f"{signal.noun} on {who}", record)
     now, before = _inside(mine, window), _inside(mine, calm)
     if not now.height or not before.height:
         return Unseen(
@@ -101,10 +101,13 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         return RuledOut(f"{who}, {signal.noun}: {levels} (difference {number(low)} to {number(high)})")
     peers = _peers(case, rows, rank)
     size: Test
+    missing: tuple[Missing, ...] = ()
     if not peers:
         size = Test("size", True, f"{levels}; it is the only rank", effect, signal.unit, low, high)
     elif (lead := _lead_of_peers(rows, rank, peers, window, calm)) is None:
         size = Test("size", None, f"{levels}; not every other rank recorded its own", effect, signal.unit)
+        record = record if signal.column else f"NVTX ranges of kind {signal.activity} of every rank"
+        missing = (Missing(f"{signal.noun} on every other rank than {rank}", record),)
     else:
         beyond, low, high = median_effect(*lead, "difference")
         said = f"{levels}; {number(beyond)} beyond what it rose by on the other ranks"
@@ -149,7 +152,7 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
         evidence=_evidence(case, signal, rank),
         facts={key: late.facts[key] for key in ("window", "calm", "excess_ms")},
     )
-    return Found(link, share)
+    return Found(link, share, missing=missing)
 
 
 def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:

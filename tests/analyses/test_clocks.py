@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from postmortem.analyses.clocks import fit_clock
+from postmortem.analyses.clocks import _split, fit_clock
 from postmortem.analyses.collectives import CALLS, LAPS, RECORDS, apply, clocks, match
 from postmortem.analyses.matching import coincidence, number_calls
 
@@ -256,3 +256,9 @@ def test_applying_a_fit_undoes_it() -> None:
     t = EPOCH + np.arange(0, 5_000_000_000, 7_000_000)
     true = t + 40_000_000 + ((t - t[0]) * 30e-6).astype(np.int64)
     assert np.abs(apply(fit_clock(t, true - t), t) - true).max() <= 3
+
+
+@pytest.mark.parametrize(("before", "after", "cut"), [(20, 5, 20), (5, 20, 5), (20, 2, None), (2, 20, None)])
+def test_few_values_make_no_level(before: int, after: int, cut: int | None) -> None:
+    """A clock steps to a level of five values, most of them its own; two that stand out at an end are none."""
+    assert _split(np.repeat([0.0, 100.0], [before, after])) == cut

@@ -223,3 +223,16 @@ def test_departure(values: str, at: int, expected: int) -> None:
 def test_ramp(sizes: list[int], at: int, expected: int) -> None:
     """A batch that falls step by step began to fall at its first step."""
     assert ramp(sizes, at) == expected
+
+
+def test_one_hiccup_is_no_inflation() -> None:
+    """Of 8 to 12 ms and one of 1000, the median is 10.5 and the MAD 1.5: that one counts as 10.5 + 10 x 1.5 = 25.5.
+
+    Against a calm median of 5 they take 25 and 20.5 ms too long; the replay takes 3 ms off the five, and leaves the
+    hiccup at 500.
+    """
+    now = np.array([8.0, 9.0, 10.0, 11.0, 12.0, 1000.0])
+    replayed = np.array([5.0, 6.0, 7.0, 8.0, 9.0, 500.0])
+    share, low, high = share_removed(now, replayed, np.full(9, 5.0))
+    assert share == pytest.approx(15 / 45.5)
+    assert 0 <= low <= share <= high <= 1

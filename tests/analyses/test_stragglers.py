@@ -36,9 +36,9 @@ def test_taking_a_rank_out_takes_its_part() -> None:
     compute = np.full((60, 4), 10.0)
     compute[:, 1] = 13.0
     compute[:, 3] = 15.0
-    first, second = stragglers(compute)[:2]
+    first, *others = stragglers(compute)
     assert (first.column, first.saved_ms, first.share) == (3, 2.0, pytest.approx(2 / 5))
-    assert (second.column, second.saved_ms) == (0, 0.0) or second.saved_ms == 0.0
+    assert [one.saved_ms for one in others] == [0.0, 0.0, 0.0]
 
 
 def test_renaming_ranks_renames_the_answer() -> None:
@@ -167,7 +167,7 @@ def test_fabric_regimes() -> None:
     assert [s.regime for s in spells] == ["normal", "congested", "normal"]
     assert abs(spells[1].first - 200) <= 3
     assert abs(spells[1].stop - 280) <= 3
-    assert spells[1].ratio[1] < 2 < spells[1].ratio[2] or spells[1].ratio[0] == pytest.approx(2, rel=0.03)
+    assert spells[1].ratio[0] == pytest.approx(2, rel=0.03)
     assert [s.regime for s in fabric_regimes(level[:280] * rng.normal(1, 0.05, 280))] == ["normal", "degraded"]
 
 

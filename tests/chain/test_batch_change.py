@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from builders import Trace, write_bundle
+from builders import OTHER, Trace, write_bundle
 
 from postmortem.api import Incident
 from postmortem.chain.kinds.batch_change import _changed, _held, _Run
@@ -75,6 +75,7 @@ def test_those_who_had_waited_came_in() -> None:
     assert change.says.endswith(f"at iteration {FIRST + 5}, when those came in that had waited since {FIRST + 2}")
     plain = _changed(run([24, 24, 12, 12, 12, 40, 40], "AAAAABB"))
     assert (plain.at, plain.stop) == (5, 5)
+    assert plain.says == f"the scheduler raised the batch from 12 to 40 at iteration {FIRST + 5}"
 
 
 @pytest.mark.parametrize(
@@ -136,3 +137,22 @@ def test_another_tactic_before_it_was_admitted(tmp_path: Path, opened: Opener) -
     assert [link.kind for link in chain.links] == ["token_flip"]
     why = {a.kind: a.ruled_out for a in chain.alternatives}
     assert why["algo_churn"] == "all 31 steps up to the flip ran the reference's tactic"
+
+
+class Unsteady(Trace):
+    """An engine that ran the other tactic in iteration 20, at the same batch."""
+
+    def tactic_at(self, iteration: int) -> str:
+        return OTHER if iteration == 20 else super().tactic_at(iteration)
+
+
+def test_changes_of_tactic_that_no_batch_made(tmp_path: Path, opened: Opener) -> None:
+    """Of 119 pairs of neighbours the tactic changes in four, the batch in two of these, by chance in C(4,2) / C(119,2)
+    of all ways to place two; two kinds are tried.
+    """
+    cut = Unsteady("b", seed=1001, flips={1: 85}, batch=dict.fromkeys(range(82, 104), 12))
+    links = opened(write_bundle(tmp_path, Trace("a"), cut)).chain("b-1").links
+    (change,) = (link for link in links if link.kind == "batch_change")
+    assert change.p_value == pytest.approx(2 * 6 / 7021)
+    told = next(t.says for t in change.tests if t.name == "specificity")
+    assert told.endswith("(2 of 4 changes of tactic fall on a change of batch)")

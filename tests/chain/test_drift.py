@@ -90,3 +90,32 @@ def test_scan_joins_one_drift(tmp_path: Path, opened: Opener) -> None:
         ("quant_stall", ("b-1", "b-3")),
         ("effective_request_drift", ("b-0",)),
     ]
+
+
+@pytest.mark.parametrize("flipped", [("c-1",), ("c-1", "d-1")])
+def test_those_with_the_usual_input(tmp_path: Path, opened: Opener, flipped: tuple[str, ...]) -> None:
+    """Two more had the reference's text: where one of them gave its tokens, it is the input; where none did, it is not
+    named for having come first.
+    """
+    x = {"record": "x", "raw_prompt_sha256": "0a" * 32, "effective_text_sha256": "0b" * 32,
+         "decode_cfg_applied": {"temperature": 0}}  # fmt: skip
+    records: list[dict[str, Any]] = []
+    for at, name in enumerate(("a-1", "b-1", "c-1", "d-1")):
+        mine = {"req_id": name, "replica": name[0], "admitted_ns": 10**18 + at}
+        records.append(x | mine | (TEXT if name == "b-1" else {}))
+        for step in range(3):
+            other = step == 2 and (name == "b-1" or name in flipped)
+            token = {"token_id": 100 + at if other else 5, "ts_ns": 10**18 + 100 * step + at, "iteration": step}
+            records.append({"record": "s", "step": step, **mine, **token})
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n")
+    chain = opened(tmp_path).chain("b-1")
+    assert chain.verdict is Verdict.DIFFERENT_INPUT
+    if len(flipped) == 2:
+        assert chain.root_cause is None
+        why = {a.kind: a.ruled_out for a in chain.alternatives}
+        assert why["effective_request_drift"].startswith("seen, but too weak to carry the effect")
+        return
+    root = chain.links[0]
+    assert (root.kind, root.grade) == ("effective_request_drift", Grade.PROVEN)
+    (kept,) = (t for t in root.tests if t.name == "counterfactual")
+    assert (kept.figure, kept.says) == (0.5, "of 2 others that had the reference's input, 1 gave its tokens")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,3 +127,28 @@ def test_verdict(grades: tuple[Grade, ...], root: bool, exact: bool, same: bool 
     links = [Link("token_flip", "", g) for g in grades]
     case: Any = SimpleNamespace(input=SimpleNamespace(same=same), flip=SimpleNamespace(exact=exact))
     assert str(_verdict(case, links, links[0] if root else None)) == expected
+
+
+GREEDY = {"temperature": 0}
+
+
+@pytest.mark.parametrize(
+    ("alone", "what"),
+    [
+        ({"effective_text_sha256": None}, "whether any other request saw the same text"),
+        ({"decode_cfg_applied": None}, "how the request was decoded"),
+        ({"decode_cfg_applied": {"temperature": 0.8}}, "a twin of this sampled request"),
+        ({"token_id": None}, "which tokens it gave"),
+        ({}, "a replay of this request"),
+    ],
+)
+def test_why_there_is_no_reference(tmp_path: Path, opened: Any, alone: dict[str, Any], what: str) -> None:
+    """One request, served once: what it lacks to be compared is named."""
+    x = {"record": "x", "req_id": "q", "effective_text_sha256": "0b" * 32, "decode_cfg_applied": GREEDY}
+    s = {"record": "s", "req_id": "q", "step": 0, "token_id": 5}
+    records = [{k: alone.get(k, v) for k, v in record.items()} for record in (x, s)]
+    if alone == {"token_id": None}:
+        records = records[:1]  # no step at all
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n")
+    chain = opened(tmp_path).chain("q")
+    assert (str(chain.verdict), chain.reference, chain.missing[0].what) == ("no_reference", None, what)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+
+from builders import straggler, write_bundle
 
 from postmortem.api import Incident
 
@@ -29,3 +32,10 @@ def test_it_is_late_until_the_fault_ends(shipped: dict[str, Incident]) -> None:
     lasted = laps.filter(laps["start_ns"].is_between(truth["on_ns"], truth["off_ns"]))["iteration"]
     assert abs(row["first_iteration"] - lasted.min()) <= 5
     assert abs(row["first_iteration"] + row["iterations"] - 1 - lasted.max()) <= 5
+
+
+def test_by_hand(tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """Rank 1 of replica b is late by 5 ms in iterations 70 to 99, and in no other."""
+    (row,) = opened(write_bundle(tmp_path, *straggler())).query("late_ranks").to_dicts()
+    assert (row["replica"], row["rank"], row["first_iteration"], row["iterations"]) == ("b", 1, 70, 30)
+    assert row["p_value"] < 0.05

@@ -256,3 +256,23 @@ def test_p_is_uniform_on_null_records() -> None:
     for level in (0.05, 0.2, 0.5):
         for own in found.T:
             assert within_sampling_error(int(np.count_nonzero(own <= level)), 500, level)
+
+
+MOVED = {"distance": 0.3, "low": 0.2, "high": 0.4, "p_value": 0.01, "shape_class": None, "same_shape": 0.1,
+         "comparable": 0.8, "divergence": 0.2, "same_shape_p_value": 0.2}  # fmt: skip
+SAID = "tactics moved by 0.30 (0.20 to 0.40), "
+HALF = "; 50% of it at the same shape (p 0.2: no more than chance alone may show), 50% with other shapes"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, f"{SAID}p 0.01{HALF}"),  # 0.1 of 0.2 bits
+        ({"p_value": None}, f"{SAID}which no turn could tell from chance{HALF}"),
+        ({"shape_class": "q=1"}, f"{SAID}p 0.01"),  # it is of one shape
+        ({"distance": 0.0}, "tactics did not move"),
+    ],
+)
+def test_what_is_said(row: dict[str, Any], said: str) -> None:
+    """A sentence says what the figures say, and no more."""
+    assert tactic_shift._says({**MOVED, **row}) == said

@@ -25,6 +25,7 @@ from postmortem.ingest.reader import HEAD_BYTES, Batch, Facts, Ignored, Note, Re
 from postmortem.ingest.readers.records import READER
 from postmortem.ingest.readers.records.blocks import MAX_LINE
 from postmortem.ingest.readers.records.bulk import bulk
+from postmortem.ingest.readers.records.model import kind_of
 from postmortem.ingest.readers.records.read import read
 from postmortem.ingest.recognise import recognise
 from tests.ingest.stores import ingested, rows
@@ -490,3 +491,21 @@ def test_what_is_not_plain_goes_the_careful_way(tmp_path: Path, line: str) -> No
     assert bulk(path.read_bytes()) is None
     fast, careful = Got(path), Got(path, fast=False)
     assert (fast.rows, fast.rejects, fast.facts) == (careful.rows, careful.rejects, careful.facts)
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        ({"step": 0}, "s"),
+        ({"iteration": 0}, "s"),
+        ({"raw_prompt_sha256": "0a"}, "x"),
+        ({"effective_text_sha256": "0a", "step": 0}, "x"),
+        ({"record": "s", "raw_prompt_sha256": "0a"}, "s"),
+        ({"record": "y", "step": 0}, None),
+        ({"record": 7, "step": 0}, None),
+        ({"req_id": "q"}, None),
+    ],
+)
+def test_which_record_it_is(record: dict[str, Any], kind: str | None) -> None:
+    """By its mark, else by a field that one kind alone has."""
+    assert kind_of(record) == kind
