@@ -392,6 +392,18 @@ def test_parquet_of_another_type(tmp_path: Path) -> None:
     assert len(got.rejects) == 2
 
 
+def test_parquet_times_within_others(tmp_path: Path) -> None:
+    """Times and durations within lists and structs, of which Python holds no nanoseconds, cost no file its records."""
+    table = pa.table({
+        "req_id": ["q"], "step": [0], "waits": pa.array([[1]], pa.list_(pa.duration("ns"))),
+        "gateway": pa.array([{"at": 1, "hops": [2]}], pa.struct([
+            ("at", pa.timestamp("ns")), ("hops", pa.list_(pa.duration("ns"))),
+        ])),
+    })  # fmt: skip
+    extra = json.loads(Got(parquet(tmp_path, table)).s[0]["extra"])
+    assert extra == {"gateway": {"at": "1970-01-01 00:00:00.000000001", "hops": ["2"]}, "waits": ["1"]}
+
+
 def test_parquet_mark_that_is_no_text(tmp_path: Path) -> None:
     """A Parquet file whose ``record`` is no column of texts is nobody's, whatever its other columns."""
     rows = {"req_id": ["q"], "step": [0]}

@@ -177,11 +177,24 @@ def _parquet_rows(source: Source) -> Iterator[dict[str, Any]]:
 
 
 def _as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Columns of times and durations as text: no field is one, and Python holds no nanoseconds of them."""
+    """Times and durations as text: no field is one, and Python holds no nanoseconds of them."""
     for i, field in enumerate(batch.schema):
-        if pa.types.is_temporal(field.type):
-            batch = batch.set_column(i, field.name, batch.column(i).cast(pa.string()))
+        kind = _untimed(field.type)
+        if kind != field.type:
+            batch = batch.set_column(i, field.name, batch.column(i).cast(kind))
     return batch
+
+
+def _untimed(kind: pa.DataType) -> pa.DataType:
+    """The type with texts in the place of times, also within lists and structs."""
+    if pa.types.is_temporal(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_untimed(kind.value_type))
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        return pa.struct([f.with_type(_untimed(f.type)) for f in fields])
+    return kind
 
 
 def _nested(record: dict[str, Any]) -> dict[str, Any]:
