@@ -66,6 +66,19 @@ def test_the_surge_is_the_root(tmp_path: Path, opened: Opener) -> None:
     assert "arrivals outran service: 16 requests came within" in chain.narrative.replace("Arrivals", "arrivals")
 
 
+def test_arrivals_by_another_clock_are_not_ruled_out(tmp_path: Path, opened: Opener) -> None:
+    """A gateway's clock is 10 s ahead, by it requests came after their first token: when they did it cannot tell."""
+    bundle = write_bundle(tmp_path, *cut_after_filling(16, quiet=("queue_ms",)))
+    begun = {r["iteration"]: r["ts_ns"] for r in records_of(bundle) if r["record"] == "s"}
+    add(bundle, [begun[FILLS] - 1000 * (k + 1) for k in range(16)])
+    ahead = [r | {"admitted_ns": r["admitted_ns"] + 10**10} if r["record"] == "x" else r for r in records_of(bundle)]
+    (bundle / "b.jsonl").write_text("\n".join(map(json.dumps, ahead)) + "\n")
+    chain = opened(bundle).chain("b-1")
+    assert chain.root_cause is None
+    assert "load_surge" not in [a.kind for a in chain.alternatives]
+    assert any(m.what.startswith("how many requests arrived") for m in chain.missing)
+
+
 def test_without_more_arrivals_nobody_is_blamed(tmp_path: Path, opened: Opener) -> None:
     """The same fuller batch, and nobody came: what filled it no record shows."""
     chain = asked(tmp_path, opened, cut_after_filling(0), 0)
