@@ -214,7 +214,7 @@ def test_no_chain_is_no_all_clear() -> None:
     assert "no chain to show: no record tells of any request." in str(summary.build(bare))
     none = ReportContext(FakeCatalogue(frames(iterations=40)), (), "calm", "calm")  # type: ignore[arg-type]
     assert "no chain to show: no request has a reference to compare with." in str(summary.build(none))
-    got = frames(iterations=40) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    got = frames(iterations=40) | {"compared": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
     some = ReportContext(FakeCatalogue(got), (), "calm", "calm")  # type: ignore[arg-type]
     told = "of 3 requests 2 have a reference to compare with, and none parted from it"
     assert f"no chain to show: {told}." in str(summary.build(some))
@@ -224,7 +224,7 @@ def test_no_chain_is_no_all_clear() -> None:
 def test_flips_are_counted_among_those_that_could_be_compared() -> None:
     """Two flips of two requests with a reference, of three in all: what was not compared did not keep its tokens."""
     summary = next(section for section in sections() if section.name == "summary")
-    got = frames(iterations=400) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    got = frames(iterations=400) | {"compared": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
     context = ReportContext(FakeCatalogue(got), (chain(),), "incident", "incident")  # type: ignore[arg-type]
     text = re.sub("<[^>]*>", "", str(summary.build(context)))
     assert "2 requests flipped, of 2 with a reference to compare with and 3 in all." in text

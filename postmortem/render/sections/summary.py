@@ -19,7 +19,6 @@ def build(context: ReportContext) -> Markup:
     """The first screen: ten seconds for what happened, a minute for why; then whom and what else it touched."""
     flips, _ = context.query("flips")
     requests, _ = context.query("requests")
-    references, _ = context.query("references")
     parted = [c for c in context.chains if c.verdict not in SAME]
     causes = Counter(_cause(chain) for chain in parted)
     touched = [(one, _in_flight(requests, one)) for one in clusters(context.catalogue, parted)]
@@ -30,7 +29,7 @@ def build(context: ReportContext) -> Markup:
         others=context.chains[1:],
         flipped=0 if flips is None else flips.height,
         requests=0 if requests is None else requests.height,
-        compared=0 if references is None else references.height,
+        compared=context.catalogue.view("compared").height,
         touched=sorted(touched, key=lambda pair: (-len(pair[0].requests), -pair[0].iterations, pair[0].example)),
         firsts={chain.req_id: chain.links[0].summary if chain.links else "" for chain in parted},
         causes=causes.most_common(),
