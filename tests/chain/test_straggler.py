@@ -205,6 +205,7 @@ def test_input_that_cannot_be_proven_equal(tmp_path: Path, opened: Opener, gone:
     chain = opened(write_bundle(tmp_path, *straggler(quiet=(gone,)))).chain("b-1", vs="a-1")
     assert chain.links[-1].kind == "token_flip"
     assert chain.links[-1].grade is Grade.CIRCUMSTANTIAL
+    assert {t.name: t.holds for t in chain.links[-1].tests}["mechanism"] is None
     assert chain.verdict is Verdict.PARTIAL
     assert any(gone in m.record for m in chain.missing)
 
