@@ -89,6 +89,7 @@ def test_iterations_stretched_first(tmp_path: Path, opened: Opener) -> None:
     assert why["load_surge"] == "iterations stretched first: 2.0x from iteration 50"
 
 
+@pytest.mark.slow
 def test_they_came_although_iterations_had_stretched(tmp_path: Path, opened: Opener) -> None:
     """Iterations took twice as long, and twelve came at once: it rose by twelve when they came."""
     chain = asked(tmp_path, opened, 12, longer_ms=9.0)
