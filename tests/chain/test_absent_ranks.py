@@ -62,6 +62,7 @@ def test_what_the_other_rank_did_is_not_recorded(tmp_path: Path, opened: Opener)
     assert "dequant_cycles in the s records of every rank" in {m.record for m in chain.missing}
 
 
+@pytest.mark.slow
 def test_the_engines_own_view(tmp_path: Path, opened: Opener) -> None:
     """No rank made records: what the engine counted itself rose with its iterations, and no rank is named."""
     window = range(70, 100)

@@ -146,6 +146,7 @@ class Unsteady(Trace):
         return OTHER if iteration == 20 else super().tactic_at(iteration)
 
 
+@pytest.mark.slow
 def test_changes_of_tactic_that_no_batch_made(tmp_path: Path, opened: Opener) -> None:
     """Of 119 pairs of neighbours the tactic changes in four, the batch in two of these, by chance in C(4,2) / C(119,2)
     of all ways to place two; two kinds are tried.

@@ -28,7 +28,9 @@ def isolated(trace: Trace, first: int, stop: int) -> Trace:
     return trace
 
 
-@pytest.mark.parametrize(("full", "share", "grade"), [(32, 0.6, "proven"), (48, 1 / 3, "supported")])
+@pytest.mark.parametrize(
+    ("full", "share", "grade"), [(32, 0.6, "proven"), pytest.param(48, 1 / 3, "supported", marks=pytest.mark.slow)]
+)
 def test_those_whom_it_kept_out_came_in_afterwards(
     tmp_path: Path, opened: Opener, full: int, share: float, grade: str
 ) -> None:
@@ -53,6 +55,7 @@ def test_those_whom_it_kept_out_came_in_afterwards(
     assert counterfactual.figure == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_a_posture_that_moved_no_batch(tmp_path: Path, opened: Opener) -> None:
     """Isolation became strict seven iterations before the batch was cut, and the batch stayed: it is not that."""
     calm, cut = straggler(extra_ms={})

@@ -80,6 +80,7 @@ def test_twelve_came_to_the_other_replica(tmp_path: Path, opened: Opener) -> Non
     assert why["load_surge"] == "arrivals and the queue did not grow before the batch rose"
 
 
+@pytest.mark.slow
 def test_iterations_stretched_first(tmp_path: Path, opened: Opener) -> None:
     """As many came as ever, and each ran twice as long: by Little's law twice as many run at once."""
     chain = asked(tmp_path, opened, 0, longer_ms=9.0)
@@ -88,6 +89,7 @@ def test_iterations_stretched_first(tmp_path: Path, opened: Opener) -> None:
     assert why["load_surge"] == "iterations stretched first: 2.0x from iteration 50"
 
 
+@pytest.mark.slow
 def test_they_came_although_iterations_had_stretched(tmp_path: Path, opened: Opener) -> None:
     """Iterations took twice as long, and twelve came at once: it rose by twelve when they came."""
     chain = asked(tmp_path, opened, 12, longer_ms=9.0)

@@ -136,9 +136,9 @@ GREEDY = {"temperature": 0}
     ("alone", "what"),
     [
         ({"effective_text_sha256": None}, "whether any other request saw the same text"),
-        ({"decode_cfg_applied": None}, "how the request was decoded"),
+        pytest.param({"decode_cfg_applied": None}, "how the request was decoded", marks=pytest.mark.slow),
         ({"decode_cfg_applied": {"temperature": 0.8}}, "a twin of this sampled request"),
-        ({"token_id": None}, "which tokens it gave"),
+        pytest.param({"token_id": None}, "which tokens it gave", marks=pytest.mark.slow),
         ({}, "a replay of this request"),
     ],
 )
