@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-T = TypeVar("T")
-INTERRUPTS_S = 0.1  # between two calls to end a query
 KEPT = 64  # frames kept; a chain asks for about fifteen, most of them its neighbours' too
 
 
@@ -188,7 +184,7 @@ class Catalogue:
                 raise QueryError(
                     "--sql", "is not one SELECT", "write one; DESCRIBE TABLE and SHOW TABLES tell what is there"
                 )
-            frame = pl.from_arrow(self._interruptible(lambda: self._table(text)))
+            frame = pl.from_arrow(self._table(text))
         except (duckdb.Error, pl.exceptions.PolarsError, UnicodeEncodeError) as e:
             raise QueryError("--sql", str(e).splitlines()[0]) from e
         assert isinstance(frame, pl.DataFrame)  # noqa: S101  a table is never a series
@@ -208,17 +204,6 @@ class Catalogue:
             if "INTERVAL" in str(kind):
                 cells[at] = cells[at].cast(duckdb.sqltypes.VARCHAR).alias(relation.columns[at])
         return relation.select(*cells).to_arrow_table()
-
-    def _interruptible(self, ask: Callable[[], T]) -> T:
-        """What ``ask`` gives; Ctrl-C ends it. DuckDB itself looks for it only in some of its ways to give rows."""
-        with ThreadPoolExecutor(1, "sql") as aside:
-            asked = aside.submit(ask)
-            try:
-                return asked.result()
-            except KeyboardInterrupt:
-                while wait([asked], INTERRUPTS_S).not_done:  # it may not have begun yet
-                    self._con.interrupt()
-                raise
 
     def _frame(self, name: str, sql: str, bound: dict[str, Any]) -> pl.DataFrame:
         """The rows of a query of the library, handed over as an Arrow stream: pyarrow is not loaded."""

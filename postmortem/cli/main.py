@@ -78,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as e:
         if os.environ.get("POSTMORTEM_DEBUG"):
             raise
+        if str(e) == "Query interrupted":  # what DuckDB raises of a Ctrl-C that came while it ran
+            stderr.error("interrupted")
+            return Exit.INTERRUPTED
         said = str(e).strip().splitlines()
         where = f"{type(e).__name__}: {said[0]}" if said else type(e).__name__
         help_us = "set POSTMORTEM_DEBUG=1 for a traceback, and please report it"
