@@ -185,7 +185,7 @@ def test_no_chain_is_no_all_clear() -> None:
     summary = next(section for section in sections() if section.name == "summary")
     none = ReportContext(FakeCatalogue(frames(iterations=40)), (), "calm", "calm")  # type: ignore[arg-type]
     assert "no chain to show: no request has a reference to compare with." in str(summary.build(none))
-    got = frames(iterations=40) | {"references": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
+    got = frames(iterations=40) | {"compared": pl.DataFrame({"req_id": ["r-17", "r-22"], "reference": "r-3"})}
     some = ReportContext(FakeCatalogue(got), (), "calm", "calm")  # type: ignore[arg-type]
     told = "of 3 requests 2 have a reference to compare with, and none parted from it"
     assert f"no chain to show: {told}." in str(summary.build(some))
