@@ -34,6 +34,10 @@ class FakeCatalogue:
         """The same; of an absent frame an empty one with a start."""
         return self.run(name, **params) if name in self.frames else pl.DataFrame(schema={"start_ns": pl.Int64})
 
+    def view(self, name: str) -> pl.DataFrame:
+        """The frame of a shared view; an empty one where there is none."""
+        return self.frames.get(name, pl.DataFrame())
+
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """The same as dictionaries; none where nobody took it."""
         return self.run(name, **params).to_dicts() if name in self.frames else []
