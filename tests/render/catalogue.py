@@ -42,10 +42,6 @@ class FakeCatalogue:
         """The same as dictionaries; none where nobody took it."""
         return self.run(name, **params).to_dicts() if name in self.frames else []
 
-    def view(self, name: str) -> pl.DataFrame:
-        """The frame of that view; an empty one where there is none."""
-        return self.frames.get(name, pl.DataFrame())
-
     def names(self) -> list[str]:
         """Names of all queries."""
         return sorted(self.frames)
