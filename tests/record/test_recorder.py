@@ -373,7 +373,7 @@ signal.signal(signal.SIGTERM, lambda *_: rec.close())
 signal.alarm(20)  # seconds; where it hangs it dies of it
 with rec._count:
     rec.s(req_id="refused", step=-1)  # something for the writer to count
-    time.sleep(1)
+    time.sleep(1)  # the writer comes to it meanwhile
     signal.raise_signal(signal.SIGTERM)
 print(rec.errors)
 """
