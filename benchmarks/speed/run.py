@@ -119,6 +119,20 @@ wall, cpu = time.perf_counter(), time.process_time()
 rows = catalogue.run(sys.argv[2])
 print(time.perf_counter() - wall, time.process_time() - cpu, rows.height, sum(rows[sys.argv[3]].cast(int)))
 """
+# The view behind rank_gpu_metrics worked out, which else is done once, when a bundle is read.
+PLACED = """
+import sys, time
+import polars
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.catalogue.views import view
+from postmortem.store.store import open_store, run
+con = open_store(sys.argv[1])
+Catalogue(con).sql("SELECT 1")  # all shared views are there, kept ones as tables
+run(con, view("iteration_metrics").statement)
+wall, cpu = time.perf_counter(), time.process_time()
+rows = polars.DataFrame(con.sql("FROM iteration_metrics"))
+print(time.perf_counter() - wall, time.process_time() - cpu, rows.height, sum(rows["samples"]))
+"""
 # The same rows as nvtx_gpu_projection as SQL is wont to give them: stacks flattened to segments, then an ASOF join.
 ASOF = """
 import sys, time
@@ -493,16 +507,25 @@ def metrics(bench: Bench) -> Part:
     """G7: GPU metrics by iteration."""
     part = Part("20 GPU metrics against one")
     stores = {n: _store_of(bench, f"asked_{n}", bench.data / f"{n}.sqlite") for n in ("tenth", "one_metric")}
+    exports = (("tenth", "20 metrics"), ("one_metric", "one"))
     ways = {
         f"rank_gpu_metrics, {said}": Way((PYTHON, "-c", ASKED, str(stores[n]), "rank_gpu_metrics", "samples"))
-        for n, said in (("tenth", "20 metrics"), ("one_metric", "one"))
+        for n, said in exports
     }
+    ways |= {f"samples placed, {said}": Way((PYTHON, "-c", PLACED, str(stores[n]))) for n, said in exports}
     runs, rest = _asked(bench, part, ways)
-    found = ratio(runs["rank_gpu_metrics, 20 metrics"], runs["rank_gpu_metrics, one"], "wall")
+    asked, placed = (
+        {said: f"{what}, {said}" for _, said in exports} for what in ("rank_gpu_metrics", "samples placed")
+    )
+    if any(rest[asked[said]].split() != rest[placed[said]].split() for _, said in exports):
+        raise SystemExit(f"the ways disagree: {rest}")
+    found = ratio(runs[asked["20 metrics"]], runs[asked["one"]], "wall")
     part.goal(
         "G7", "20 metrics, 20 times the samples, joined to iterations against one, wall", found, "<= 1.5", found <= 1.5
     )
-    part.notes.append(f"Samples placed: {', '.join(r.split()[1] for r in rest.values())}.")
+    found = ratio(runs[placed["20 metrics"]], runs[placed["one"]], "wall")
+    part.goal("G7", "the placing of their samples alone, done once, when a bundle is read, wall", found, "-", None)
+    part.notes.append(f"Samples placed: {', '.join(rest[asked[said]].split()[1] for _, said in exports)}.")
     return part
 
 

@@ -17,18 +17,12 @@
 -- column: share DOUBLE - — of all stall reasons of its family in the iteration, 0 to 1; NULL where not a stall
 -- needs: gpu_metrics(metric, t_ns, value)
 -- needs: sources(rank)
--- uses: _shared/placed_metrics
-WITH averaged AS (
-    -- a metric's name tells its kind, reason and family
-    SELECT replica, rank, iteration, metric, first(kind) AS kind, first(reason) AS reason, first(family) AS family,
-           avg(value) AS value, count(value) AS samples
-    FROM placed_metrics
-    WHERE ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
-    GROUP BY replica, rank, iteration, metric
-), shared AS (
+-- uses: _shared/iteration_metrics
+WITH shared AS (
     SELECT *, CASE WHEN kind = 'stall' THEN value / nullif(sum(value) FILTER (WHERE kind = 'stall') OVER (
                   PARTITION BY replica, rank, iteration, family), 0) END AS share
-    FROM averaged
+    FROM iteration_metrics
+    WHERE ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
 )
 SELECT replica, rank, iteration, metric, kind, reason, value, samples, share
 FROM shared

@@ -13,14 +13,10 @@
 -- column: samples BIGINT samples — of the L2 hit rate
 -- needs: gpu_metrics(metric, t_ns, value)
 -- needs: sources(rank)
--- uses: _shared/placed_metrics
-WITH averaged AS MATERIALIZED (
-    -- a metric's name tells its kind, reason and family
-    SELECT replica, rank, iteration, metric, first(kind) AS kind, first(reason) AS reason, first(family) AS family,
-           avg(value) AS value, count(value) AS samples
-    FROM placed_metrics
+-- uses: _shared/iteration_metrics
+WITH averaged AS (
+    FROM iteration_metrics
     WHERE kind IN ('l2_hit_rate', 'stall') AND ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
-    GROUP BY replica, rank, iteration, metric
 ), metrics AS (
     SELECT replica, rank, kind, metric, family, count(DISTINCT reason) OVER (PARTITION BY replica, rank, family) AS reasons
     FROM (SELECT DISTINCT replica, rank, kind, metric, family, reason FROM averaged)

@@ -11,6 +11,7 @@ from builders import straggler, write_bundle
 from postmortem.api import Incident, read_bundle
 from postmortem.catalogue.views import view, views
 from postmortem.ingest.load import ingest
+from tests.ingest.nsys.exports import ordinary
 
 KEPT = [name for name in views() if view(name).kept]
 
@@ -23,10 +24,17 @@ def test_some_views_are_kept(tmp_path: Path) -> None:
     assert sorted(name for (name,) in rows) == KEPT != []
 
 
+def bundle_in(folder: Path) -> Path:
+    """Records of two replicas with requests that changed batches, and a rank's export with kernels and GPU metrics."""
+    bundle = write_bundle(folder / "b", *straggler(aside={5: range(90, 94)}))
+    ordinary(bundle / "rank3.sqlite")
+    return bundle
+
+
 @pytest.mark.slow
 def test_the_answers_are_the_same(tmp_path: Path) -> None:
     """A store without the tables gives the same chain and the same rows."""
-    bundle = write_bundle(tmp_path / "b", *straggler())
+    bundle = bundle_in(tmp_path)
     ingest(bundle, tmp_path / "plain.duckdb")
     with (
         Incident(bundle, tmp_path / "plain.duckdb") as plain,
@@ -41,7 +49,7 @@ def test_the_answers_are_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", KEPT)
 def test_a_table_made_by_another_text_is_passed_over(tmp_path: Path, name: str) -> None:
     """After an update that changed a view, its old table is not believed."""
-    bundle = write_bundle(tmp_path / "b", *straggler(aside={5: range(90, 94)}))
+    bundle = bundle_in(tmp_path)
     store = read_bundle(bundle, store=tmp_path / "s.duckdb")
     with Incident(bundle, store) as incident:
         expected = incident.sql(f"FROM {name}").height

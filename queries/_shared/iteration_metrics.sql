@@ -1,9 +1,10 @@
 -- uses: _shared/clock_segments, _shared/rank_times, _shared/untied_ranks, _shared/is_before
--- One row a sample of a GPU metric and the iteration of its rank that it falls into. Of the GPUs that a source sampled,
--- those on which its kernels ran; where that is not known, its only one, else none. An iteration timed by the rank's
--- records holds a sample only beyond what the two clocks are unsure (see untied_ranks). All metrics of a source are sampled
--- at once: each moment is placed once, for all its samples.
-CREATE VIEW placed_metrics AS
+-- One row a replica, rank, iteration and GPU metric: the mean of the samples that fell into the iteration, and how many.
+-- Of the GPUs that a source sampled, those on which its kernels ran; where that is not known, its only one, else none. An
+-- iteration timed by the rank's records holds a sample only beyond what the two clocks are unsure (see untied_ranks). All
+-- metrics of a source are sampled at once: each moment is placed once, for all its samples.
+-- kept: a scan and a chain ask for it, and it places every sample
+CREATE VIEW iteration_metrics AS
 WITH ran AS (
     SELECT DISTINCT k.source_id, d.gpu_id
     FROM (SELECT DISTINCT source_id, global_pid, device_id FROM kernels) AS k
@@ -40,7 +41,11 @@ WITH ran AS (
       AND (l.source_id = t.source_id OR t.uncertainty_ns + l.unsure_ns IS NULL
            OR is_before(l.start_ns, t.at_ns, t.uncertainty_ns + l.unsure_ns) AND is_before(t.at_ns, l.end_ns, t.uncertainty_ns + l.unsure_ns))
 )
-SELECT p.replica, p.rank, p.iteration, p.source_id, m.metric, m.kind, m.reason, m.family, m.value
+SELECT p.replica, p.rank, p.iteration, m.metric,
+       -- a metric's name tells its kind, reason and family
+       first(m.kind) AS kind, first(m.reason) AS reason, first(m.family) AS family,
+       avg(m.value) AS value, count(m.value) AS samples
 FROM placed AS p
 JOIN gpu_metrics AS m USING (source_id, t_ns)
 JOIN used AS u ON u.source_id = m.source_id AND u.gpu_id IS NOT DISTINCT FROM m.gpu_id
+GROUP BY p.replica, p.rank, p.iteration, m.metric
