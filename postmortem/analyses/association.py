@@ -20,6 +20,11 @@ def rises_together(signal: NDArray[np.float64], effect: NDArray[np.float64]) -> 
     """Spearman's rank correlation and its one-sided p from shuffling blocks of iterations.
 
     (0, 1) where either does not vary.
+
+    Blocks of n^(1/3) forget what lasts longer: of 100 pairs of series that have nothing in common, 5 rise together at
+    0.05 where neighbours are independent, 6 where they correlate by 0.5, 12 by 0.8 and 20 by 0.95. Turning one series
+    in a circle holds the 5, but no longer finds what both have for one stretch and then no more: that is what a stall
+    looks like, and there are but n ways to turn.
     """
     a, b = mid_ranks(signal) - (signal.size + 1) / 2, mid_ranks(effect) - (effect.size + 1) / 2
     scale = float(np.sqrt((a @ a) * (b @ b)))
