@@ -147,7 +147,7 @@ def _unpack_zip(path: Path, into: Path) -> list[tuple[str, str]]:
         for member in archive.infolist():
             budget.member()
             kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the packer knew no modes
-            if member.is_dir():
+            if member.filename.endswith("/"):  # is_dir fails on a name that is empty
                 continue
             if kind not in {0, stat.S_IFREG}:
                 place.left_out.append((member.filename, "a link" if kind == stat.S_IFLNK else "no regular file"))

@@ -120,12 +120,14 @@ def test_zip_members_that_are_no_files(tmp_path: Path) -> None:
         z.writestr("good.jsonl", RECORD)
         z.writestr("../outside", "x")
         z.writestr("folder\\..\\..\\outside", "x")
+        with z.open(zipfile.ZipInfo(""), "w") as nameless:
+            nameless.write(b"x")
         for name, mode in (("soft", stat.S_IFLNK), ("fifo", stat.S_IFIFO)):
             info = zipfile.ZipInfo(name)
             info.external_attr = (mode | 0o644) << 16
             z.writestr(info, "/etc/passwd")
     leaves = "its path leaves the archive"
-    assert sorted(left_out(path).values()) == ["a link", leaves, leaves, "no regular file"]
+    assert sorted(left_out(path).values()) == ["a link", leaves, leaves, leaves, "no regular file"]
     assert not (tmp_path / "outside").exists()
 
 
