@@ -19,9 +19,14 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # as in the co
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the user's cache."""
+    """No test reads or fills the user's cache; the workers of a run share one, where what one has read need not be
+    read by the other.
+    """
     before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "cache"
+    place.mkdir(exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(place)
     yield
     if before is None:
         del os.environ["XDG_CACHE_HOME"]

@@ -30,15 +30,18 @@ def derive(con: duckdb.DuckDBPyConnection) -> None:
         one = view(name)
         for other in one.uses:
             make(other)
-        run(con, one.statement)
-        if one.kept:
-            run(con, f"CREATE TABLE {SCHEMA}.{name} AS FROM {name}")
-            run(con, "INSERT INTO bundle VALUES (?, ?)", [_key(name), text_of(one)])
-            run(con, standing(name))
+        if not one.kept:
+            run(con, one.statement)
+            return
+        # Straight from its text: to make a view, DuckDB works its whole plan out, and would do so twice.
+        run(con, one.statement.replace(one.head, f"CREATE TABLE {SCHEMA}.{name} AS", 1))
+        run(con, standing(name))
 
-    for name in views():
-        if view(name).kept:
-            make(name)
+    keeps = [name for name in views() if view(name).kept]
+    for name in keeps:
+        make(name)
+    texts = [text_of(view(name)) for name in keeps]
+    run(con, "INSERT INTO bundle SELECT unnest($1), unnest($2)", [[_key(name) for name in keeps], texts])
     for name in made:
         run(con, f"DROP {view(name).kind} temp.{name}")
 

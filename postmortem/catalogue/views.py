@@ -23,7 +23,7 @@ def queries_folder() -> Path:
 @dataclass(frozen=True)
 class View:
     """``kind``: VIEW, or MACRO (a function of SQL). ``uses`` names those that it builds on; ``kept``: it is worked out
-    once, when a bundle is read.
+    once, when a bundle is read. ``head``: what its statement begins with, after the comments.
     """
 
     name: str
@@ -31,6 +31,7 @@ class View:
     uses: tuple[str, ...]
     kept: bool
     statement: str
+    head: str
 
 
 @cache
@@ -53,4 +54,4 @@ def view(name: str) -> View:
     uses = tuple(u.strip().removeprefix("_shared/") for line in lines for u in line.split(","))
     kept = re.search(r"^-- kept: \S", text, re.M) is not None
     temporary = match[0].replace("CREATE", "CREATE OR REPLACE TEMP", 1)
-    return View(name, match[1], uses, kept, text.replace(match[0], temporary, 1))
+    return View(name, match[1], uses, kept, text.replace(match[0], temporary, 1), temporary)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Self, cast
 
 from postmortem.base.errors import BundleUnreadable
-from postmortem.ingest.files import MAX_DEPTH, TOO_DEEP
+from postmortem.ingest.files import MAX_DEPTH, TOO_DEEP, shown
 
 GZ_MAGIC = b"\x1f\x8b"
 ZST_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")  # a frame, or one to be skipped: pzstd's first
@@ -44,7 +44,7 @@ def unpack(path: Path, into: Path) -> list[tuple[str, str]]:
     try:
         with path.open("rb") as f:
             is_zip = f.read(4).startswith(ZIP_MAGIC)  # by its beginning: a tar may end with a zip
-        return _unpack_zip(path, into) if is_zip else _unpack_tar(path, into)
+        left_out = _unpack_zip(path, into) if is_zip else _unpack_tar(path, into)
     except _Refused as e:
         raise BundleUnreadable(str(path), str(e), "unpack it yourself and name the folder") from e
     except (*broken, lzma.LZMAError, NotImplementedError) as e:
@@ -57,6 +57,7 @@ def unpack(path: Path, into: Path) -> list[tuple[str, str]]:
         raise BundleUnreadable(
             str(path), e.strerror or str(e), "check the file and the space in the temporary folder"
         ) from e
+    return [(shown(name), why) for name, why in left_out]
 
 
 class _Budget:
@@ -147,7 +148,7 @@ def _unpack_zip(path: Path, into: Path) -> list[tuple[str, str]]:
         for member in archive.infolist():
             budget.member()
             kind = stat.S_IFMT(member.external_attr >> 16)  # 0 where the packer knew no modes
-            if member.is_dir():
+            if member.filename.endswith("/"):  # is_dir fails on a name that is empty
                 continue
             if kind not in {0, stat.S_IFREG}:
                 place.left_out.append((member.filename, "a link" if kind == stat.S_IFLNK else "no regular file"))

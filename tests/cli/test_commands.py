@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,33 @@ def postmortem(*words: str, **options: object) -> subprocess.CompletedProcess[st
     )  # type: ignore[call-overload]
 
 
+Here = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs the command in this process, where nothing is asked of the process itself: to start one takes longer."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        try:
+            code = main(words)
+        except SystemExit as e:  # argparse's way out
+            code = int(e.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("bundle"), *straggler())
 
 
 @pytest.mark.parametrize("command", rooms.names(commands))
-def test_help(command: str) -> None:
+def test_help(command: str, here: Here) -> None:
     """Every command tells its words and what it does."""
-    done = postmortem(command, "--help")
+    done = here(command, "--help")
     assert done.returncode == 0
     assert "BUNDLE" in done.stdout
     assert done.stderr == ""
@@ -77,38 +96,38 @@ def test_chain_tree(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "jsonl"])
-def test_query_formats(bundle: Path, form: str) -> None:
+def test_query_formats(bundle: Path, form: str, here: Here) -> None:
     """A query's rows come in every text format."""
-    done = postmortem("query", str(bundle), "flips", "--format", form)
+    done = here("query", str(bundle), "flips", "--format", form)
     assert done.returncode == 0
     assert "b-1" in done.stdout
     assert "b-3" in done.stdout
 
 
-def test_options_may_stand_before_the_name(bundle: Path) -> None:
+def test_options_may_stand_before_the_name(bundle: Path, here: Here) -> None:
     """A query's name is read behind options too; another word that is not known is an error."""
-    done = postmortem("query", str(bundle), "--format", "csv", "flips")
+    done = here("query", str(bundle), "--format", "csv", "flips")
     assert done.stdout.startswith("req_id,")
     for words in (["query", str(bundle), "--format", "csv", "flips", "more"], ["scan", str(bundle), "flips"]):
-        done = postmortem(*words)
+        done = here(*words)
         assert (done.returncode, done.stdout) == (2, "")
         assert "unrecognized arguments" in done.stderr
 
 
-def test_query_parameters_and_list(bundle: Path) -> None:
+def test_query_parameters_and_list(bundle: Path, here: Here) -> None:
     """Parameters are read by their type; without a name the queries are listed."""
-    done = postmortem(
+    done = here(
         "query", str(bundle), "rank_iterations", "--param", "rank=1", "--param", "replica=b", "--format", "json"
     )
     rows = json.loads(done.stdout)
     assert len(rows) == 120
     assert {r["rank"] for r in rows} == {1}
-    assert "rank_iterations" in postmortem("query", str(bundle)).stdout
+    assert "rank_iterations" in here("query", str(bundle)).stdout
 
 
-def test_empty_answer_says_what_to_record(bundle: Path) -> None:
+def test_empty_answer_says_what_to_record(bundle: Path, here: Here) -> None:
     """An empty answer is an answer; stderr names the record that would fill it."""
-    done = postmortem("query", str(bundle), "kernel_summary", "--format", "json")
+    done = here("query", str(bundle), "kernel_summary", "--format", "json")
     assert done.returncode == 0
     assert json.loads(done.stdout) == []
     assert "kernels" in done.stderr
@@ -137,9 +156,9 @@ def test_empty_answer_says_what_to_record(bundle: Path) -> None:
         (["frobnicate"], 2, "invalid choice"),
     ],
 )
-def test_errors(bundle: Path, words: list[str], code: int, said: str) -> None:
+def test_errors(bundle: Path, words: list[str], code: int, said: str, here: Here) -> None:
     """An error is one line on stderr that says what is off; stdout stays empty; no traceback."""
-    done = postmortem(*[w.replace("BUNDLE", str(bundle)) for w in words])
+    done = here(*[w.replace("BUNDLE", str(bundle)) for w in words])
     assert done.returncode == code
     assert said in done.stderr
     assert done.stdout == ""
@@ -162,10 +181,10 @@ def test_report_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
     assert target.read_bytes() == first
 
 
-def test_reading_leaves_the_bundle_alone(bundle: Path) -> None:
+def test_reading_leaves_the_bundle_alone(bundle: Path, here: Here) -> None:
     """No file of the bundle changes and none appears beside it."""
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in bundle.iterdir()}
-    postmortem("chain", "--req", "b-1", str(bundle))
+    here("chain", "--req", "b-1", str(bundle))
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in bundle.iterdir()} == before
 
 
@@ -177,11 +196,9 @@ def test_pipe_closed_early(bundle: Path) -> None:
     assert done.stderr == ""
 
 
-def test_doubled_names_and_intervals(bundle: Path) -> None:
+def test_doubled_names_and_intervals(bundle: Path, here: Here) -> None:
     """Any SELECT answers: of columns that share a name the later is told apart, an interval is text."""
-    done = postmortem(
-        "query", str(bundle), "--sql", "SELECT 1 AS n, 2 AS n, INTERVAL 90 MINUTE AS i", "--format", "csv"
-    )
+    done = here("query", str(bundle), "--sql", "SELECT 1 AS n, 2 AS n, INTERVAL 90 MINUTE AS i", "--format", "csv")
     assert done.stdout == "n,n_1,i\n1,2,01:30:00\n"
 
 

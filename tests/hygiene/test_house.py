@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import straggler, write_bundle
 
 import postmortem
 from postmortem.chain.walk import kinds
@@ -47,8 +48,8 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 def test_a_chain_on_a_warm_store_loads_no_reader(tmp_path: Path) -> None:
     """What only reading or drawing needs stays out: pyarrow, msgspec, archives, statistics and charts."""
-    bundle = ROOT / "sample_traces/incidents/straggler/bundle"
-    words = ["chain", "--req", "b-107", str(bundle), "--store", str(tmp_path / "store.duckdb")]
+    bundle = write_bundle(tmp_path / "bundle", *straggler())
+    words = ["chain", "--req", "b-1", str(bundle), "--store", str(tmp_path / "store.duckdb")]
     code = (
         "import sys; from postmortem.cli.main import main\n"
         f"assert main({words!r}) == 0\n"

@@ -19,7 +19,7 @@ from tests.ingest.nsys.exports import ordinary
 
 FORMATS = Path(__file__).parents[2] / "sample_traces" / "formats"
 SAMPLES = sorted(p for p in FORMATS.glob("*/**/*") if p.is_file() and p.name != "README.md")
-STEPS = 64
+QUICK_CUTS, SLOW_CUTS = 16, 64  # of each sample
 QUICK_FLIPS, SLOW_FLIPS = 300, 2_400  # over all samples; tests of the nsys reader flip 800 more
 
 
@@ -115,18 +115,29 @@ def test_no_other_reader_claims_it(sample: tuple[str, Path]) -> None:
     assert votes.pop(name) > max(votes.values())
 
 
-def test_truncated_at_every_64th(sample: tuple[str, Path], tmp_path: Path) -> None:
+def hold_against_cuts(sample: tuple[str, Path], tmp_path: Path, cuts: int) -> None:
     """A prefix of a sample is refused, or gives no more rows than the whole; its ledger balances."""
     name, path = sample
     data = path.read_bytes()
     whole = count(outcome(path))
-    for step in range(STEPS):
+    for step in range(cuts):
         cut = tmp_path / f"{step}"
-        cut.write_bytes(data[: len(data) * step // STEPS])
+        cut.write_bytes(data[: len(data) * step // cuts])
         got = outcome(cut)
         assert got["reader"] in {None, name}
         assert balances(got), (step, got)
         assert "unreadable" in got or got["rejects"] or count(got) <= whole
+
+
+def test_truncated_at_every_16th(sample: tuple[str, Path], tmp_path: Path) -> None:
+    """A sample cut at any of 16 places does no harm."""
+    hold_against_cuts(sample, tmp_path, QUICK_CUTS)
+
+
+@pytest.mark.slow
+def test_truncated_at_every_64th(sample: tuple[str, Path], tmp_path: Path) -> None:
+    """A sample cut at any of 64 places does no harm."""
+    hold_against_cuts(sample, tmp_path, SLOW_CUTS)
 
 
 def flipped(data: bytes, seed: str, times: int) -> Iterator[bytes]:

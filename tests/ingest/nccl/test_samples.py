@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,26 @@ def test_log_is_claimed_by_content(path: Path, tmp_path: Path) -> None:
     assert nccl_log.READER.sniff(Head("unknown.bin", data, path)) > 0
     assert nccl_inspector.READER.sniff(Head(path.name, data, path)) == 0
     assert read_bytes(tmp_path, data) == collect(path)
+
+
+def test_a_line_that_is_one_word(tmp_path: Path) -> None:
+    """A serving log may hold a prompt's hex in one line: what is no record there is passed over once, not from each
+    of its characters on."""
+    data = b"INFO using NCCL for all-reduce\n" + b"a1" * 100_000 + b"\n"
+    start = time.process_time()
+    assert nccl_log.READER.sniff(Head("server.log", data, tmp_path)) == 0
+    assert time.process_time() - start < 1  # it takes a hundredth of that; from each character on, ten seconds
+
+
+def test_a_line_of_thousands_of_parts(tmp_path: Path) -> None:
+    """A progress bar without a line break comes from a container in thousands of parts: they are joined once."""
+    part = b"2026-11-02T10:00:00.1Z stdout P " + b"12%|#  | " * 60 + b"\n"
+    data = b"2026-11-02T10:00:00.1Z stderr F " + NETWORK + part * 20_000 + part.replace(b" P ", b" F ")
+    start = time.process_time()
+    got = read_bytes(tmp_path, data)
+    assert time.process_time() - start < 5  # it takes one; with a copy at every part, twenty
+    assert got.balances()
+    assert got.ignored == {"other programs' text": 20_001}
 
 
 @pytest.mark.parametrize("path", DUMPS, ids=lambda p: p.stem)

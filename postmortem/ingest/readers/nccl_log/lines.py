@@ -54,9 +54,12 @@ class Text:
 
 @dataclass(slots=True)
 class Unwrapper:
-    """Takes wrappers off physical lines and joins what was broken in transport."""
+    """Takes wrappers off physical lines and joins what was broken in transport.
 
-    _held: dict[str, Text] = field(default_factory=dict)
+    Parts are joined once, at their end: a progress bar without a line break has thousands.
+    """
+
+    _held: dict[str, list[Text]] = field(default_factory=dict)
 
     def feed(self, number: int, line: str) -> Text | None:
         """The text of a physical line (no newline); None while it is only a part of one."""
@@ -76,7 +79,7 @@ class Unwrapper:
 
     def rest(self) -> list[Text]:
         """Texts whose end never came."""
-        held = list(self._held.values())
+        held = [_joined(parts) for parts in self._held.values()]
         self._held.clear()
         return held
 
@@ -91,13 +94,16 @@ class Unwrapper:
         return self._join(stream, Text(clean(text.rstrip("\r\n")), [number], container_time(time)), whole)
 
     def _join(self, stream: str, part: Text, whole: bool) -> Text | None:
-        held = self._held.pop(stream, None)
-        if held is not None:
-            part = Text(held.text + part.text, held.lines + part.lines, held.stamp)
-        if whole:
+        if whole and stream not in self._held:
             return part
-        self._held[stream] = part
-        return None
+        self._held.setdefault(stream, []).append(part)
+        return _joined(self._held.pop(stream)) if whole else None
+
+
+def _joined(parts: list[Text]) -> Text:
+    """One text of its parts, with the first one's time."""
+    lines = [number for part in parts for number in part.lines]
+    return Text("".join(part.text for part in parts), lines, parts[0].stamp)
 
 
 def clean(line: str) -> str:

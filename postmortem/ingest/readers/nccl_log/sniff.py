@@ -8,8 +8,10 @@ import re
 from postmortem.ingest.reader import Head
 from postmortem.ingest.readers.nccl_log import torch
 
+# From the beginning of a word on: of a line of a megabyte that is one word, each character is looked at once.
 _RECORD = re.compile(
-    rb"[\w.-]+:\d+:\d+ (?:\[-?\d+\] )?(?:\S+ )?(?:\S+ (?:\(\w+\) )?)?NCCL (?:INFO|WARN|TRACE|CALL) ", re.ASCII
+    rb"(?<![\w.-])[\w.-]++:\d+:\d+ (?:\[-?\d+\] )?(?:\S+ )?(?:\S+ (?:\(\w+\) )?)?NCCL (?:INFO|WARN|TRACE|CALL) ",
+    re.ASCII,
 )
 _BARE = re.compile(rb"(?:^|[\]>:|] |\n)(?:\[\d+\] )?NCCL (?:INFO|WARN) \S", re.ASCII)
 _VERSION = re.compile(rb"^NCCL version \d+\.\d+\S*\+(?:cuda|hip)[\d.]+\s*$", re.M)
