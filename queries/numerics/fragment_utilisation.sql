@@ -20,7 +20,7 @@
 -- uses: _shared/iteration_shapes, _shared/kv_fragments, _shared/shape_class, _shared/shape_key, _shared/padded
 WITH shaped AS (
     SELECT i.*, shape_class(i.tokens, i.longest, i.rest, $fragment) AS shape_class, v.kv_tokens, v.kv_padded,
-           shape_key(i.rest, 'd') / coalesce(shape_key(i.rest, 'tp'), 1) AS hidden
+           nullif(shape_key(i.rest, 'd'), 0) / nullif(coalesce(shape_key(i.rest, 'tp'), 1), 0) AS hidden
     FROM iteration_shapes AS i
     LEFT JOIN kv_fragments($fragment) AS v ON v.replica = i.replica AND v.iteration = i.iteration
     WHERE i.tokens > 0 AND ($replica IS NULL OR i.replica = $replica)
