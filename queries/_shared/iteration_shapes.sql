@@ -22,8 +22,8 @@ WITH told AS (
     GROUP BY replica, iteration
 )
 SELECT e.replica, e.iteration, e.ts_ns, coalesce(e.batch_size, s.b) AS batch_size,
-       CAST(CASE WHEN s.asked THEN coalesce(e.batch_size, s.b) + s.more
-                 ELSE coalesce(e.batch_size, s.b) * coalesce(s.q, 1) END AS BIGINT) AS tokens,
+       TRY_CAST(CASE WHEN s.asked THEN coalesce(e.batch_size, s.b) + s.more
+                 ELSE CAST(coalesce(e.batch_size, s.b) AS HUGEINT) * coalesce(s.q, 1) END AS BIGINT) AS tokens,
        k.longest, s.rest
 FROM engine_iterations AS e
 LEFT JOIN shapes AS s ON s.replica = e.replica AND s.iteration = e.iteration

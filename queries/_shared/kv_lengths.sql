@@ -1,12 +1,11 @@
--- uses: _shared/steps
+-- uses: _shared/steps, _shared/shape_key
 -- One row a replica and iteration: the KV lengths of its sequences, from the shapes (k=) of their s records, added up;
 -- where no request's record has one, of a record of the whole batch (b= times k=).
 CREATE VIEW kv_lengths AS
 WITH each AS (
     SELECT replica, iteration, count(*) AS sequences, sum(k) AS kv_tokens, max(k) AS longest
     FROM (  -- several tokens of one request in one iteration read its cache once
-        SELECT replica, iteration, req_id,
-               max(TRY_CAST(nullif(regexp_extract(shape, '(?:^|,)k=(\d+)', 1), '') AS BIGINT)) AS k
+        SELECT replica, iteration, req_id, max(shape_key(shape, 'k')) AS k
         FROM steps
         WHERE replica IS NOT NULL AND iteration IS NOT NULL
         GROUP BY replica, iteration, req_id
@@ -15,9 +14,7 @@ WITH each AS (
     GROUP BY replica, iteration
 ), whole AS (
     SELECT replica, iteration, max(b) AS sequences, max(b * k) AS kv_tokens, max(k) AS longest
-    FROM (SELECT replica, iteration, TRY_CAST(nullif(regexp_extract(shape, '(?:^|,)k=(\d+)', 1), '') AS BIGINT) AS k,
-                 TRY_CAST(nullif(regexp_extract(shape, '(?:^|,)b=(\d+)', 1), '') AS BIGINT) AS b
-          FROM s_records WHERE req_id IS NULL)
+    FROM (SELECT replica, iteration, shape_key(shape, 'k') AS k, shape_key(shape, 'b') AS b FROM s_records WHERE req_id IS NULL)
     WHERE b * k IS NOT NULL AND replica IS NOT NULL AND iteration IS NOT NULL
     GROUP BY replica, iteration
 )

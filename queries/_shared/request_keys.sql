@@ -1,5 +1,6 @@
--- uses: _shared/setting_of
--- One row a request: what must be equal for two requests to be each other's replay.
+-- uses: _shared/setting_of, _shared/request_runs
+-- One row a request: what must be equal for two requests to be each other's replay. Where its x record names no replica (a
+-- gateway's), replica is where its s records say that it ran.
 -- decode_key holds the compared decode settings as text, numbers in one spelling; temperature, top_p, top_k, min_p and seed
 -- count only where sampling is on: none of them moves the largest logit. greedy is NULL where no decode configuration was
 -- recorded. repeatable: the same input should give the same tokens, since it decodes greedily or with a seed (-1 is none:
@@ -8,13 +9,14 @@
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW request_keys AS
 WITH settings AS (
-    SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
-           shaping_events, truncated, trunc_reason,
+    SELECT x.req_id, coalesce(x.replica, r.replica) AS replica, admitted_ns, raw_prompt_sha256, effective_text_sha256,
+           effective_tokens, shaping_events, truncated, trunc_reason,
            CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'some') WHEN NOT prefix_cache_used THEN 'none' END AS prefix,
            decode_cfg_applied AS cfg,
            TRY_CAST(cfg->>'$.temperature' AS DOUBLE) AS temperature, TRY_CAST(cfg->>'$.top_k' AS BIGINT) AS top_k,
            CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy
-    FROM x_records
+    FROM x_records AS x
+    LEFT JOIN request_runs AS r ON r.req_id = x.req_id
 )
 SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, effective_tokens,
        shaping_events, truncated, trunc_reason, prefix, greedy,

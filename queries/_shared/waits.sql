@@ -30,11 +30,14 @@ WITH waited AS (
 ), begun AS (
     SELECT s.replica, s.to_ns, i.n AS first_n
     FROM spans AS s
-    ASOF JOIN numbered AS i ON i.replica = s.replica AND i.before_ns >= s.from_ns
+    -- iterations may begin at one time, where the recorder's clock is coarse: from the first of them, to the last
+    ASOF JOIN (SELECT replica, before_ns, min(n) AS n FROM numbered GROUP BY replica, before_ns) AS i
+        ON i.replica = s.replica AND i.before_ns >= s.from_ns
 ), whole AS (
     SELECT b.replica, b.first_n, i.n AS last_n
     FROM begun AS b
-    ASOF JOIN numbered AS i ON i.replica = b.replica AND i.ts_ns < b.to_ns
+    ASOF JOIN (SELECT replica, ts_ns, max(n) AS n FROM numbered GROUP BY replica, ts_ns) AS i
+        ON i.replica = b.replica AND i.ts_ns < b.to_ns
 ), follows AS (
     SELECT replica, step, iteration, lead(step) OVER own AS next_step, lead(iteration) OVER own AS next_iteration
     FROM steps

@@ -14,14 +14,14 @@
 -- column: padded BIGINT tokens — what they cost: rounded up to whole fragments
 -- column: utilisation DOUBLE share — of the fragments' rows along the tokens that hold any: tokens / padded
 -- column: last_fragment DOUBLE share — of the last fragment
--- column: kv_utilisation DOUBLE share — along the KV length, over the sequences whose length is recorded; NULL: none is
+-- column: kv_utilisation DOUBLE share — along the KV length, over the sequences whose length is recorded; NULL: none is, or all are 0
 -- column: algo_id VARCHAR - — the tactic that most of its requests report
 -- needs: s_records(replica, iteration, batch_size, shape)
 -- uses: _shared/iteration_shapes, _shared/iteration_phases, _shared/engine_iterations, _shared/kv_fragments
 -- uses: _shared/shape_class, _shared/padded
 SELECT i.replica, i.iteration, i.ts_ns AS start_ns, p.phase, shape_class(i.tokens, i.longest, i.rest, $fragment) AS shape_class,
        i.batch_size, i.tokens, padded(i.tokens, $fragment) AS padded, i.tokens / padded(i.tokens, $fragment) AS utilisation,
-       ((i.tokens - 1) % $fragment + 1) / $fragment AS last_fragment, v.kv_tokens / v.kv_padded AS kv_utilisation, e.algo_id
+       ((i.tokens - 1) % $fragment + 1) / $fragment AS last_fragment, v.kv_tokens / nullif(v.kv_padded, 0) AS kv_utilisation, e.algo_id
 FROM iteration_shapes AS i
 JOIN engine_iterations AS e ON e.replica = i.replica AND e.iteration = i.iteration
 LEFT JOIN iteration_phases AS p ON p.replica = i.replica AND p.iteration = i.iteration

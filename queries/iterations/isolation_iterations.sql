@@ -25,7 +25,7 @@ WITH gaps AS (
     SELECT g.replica, g.iteration, median(gap_ms) AS token_gap_ms, avg(queue_ms) FILTER (WHERE step = 0) AS first_wait_ms,
            nullif(count(DISTINCT tenant), 0) AS tenants
     FROM gaps AS g
-    LEFT JOIN x_records AS x ON x.req_id = g.req_id AND x.replica IS NOT DISTINCT FROM g.replica
+    LEFT JOIN x_records AS x ON x.req_id = g.req_id
     GROUP BY g.replica, g.iteration
 ), joined AS (
     SELECT e.replica, e.iteration, e.isolation_mode, e.batch_size, f.tenants,

@@ -29,10 +29,11 @@ WITH facts AS (
            max(value) FILTER (WHERE fact = 'tp') AS tp, max(value) FILTER (WHERE fact = 'hbm_gbps') AS hbm_gbps
     FROM deployment_facts
 ), sized AS (
-    -- a rank of more GPUs than KV heads still holds a whole head
+    -- a rank of more GPUs than KV heads still holds a whole head; greatest() would take an unknown number for one
     SELECT k.replica, k.iteration, k.sequences, k.kv_tokens,
            2.0 * k.kv_tokens * f.layers * greatest(1, ceil(f.kv_heads / f.tp)) * f.head_dim * f.kv_bytes AS bytes, f.hbm_gbps
     FROM kv_lengths AS k, facts AS f
+    WHERE f.kv_heads / f.tp IS NOT NULL
 ), slowest AS (
     SELECT replica, iteration, max(gpu_ms - coalesce(comm_ms, 0)) AS measured_ms FROM rank_states GROUP BY replica, iteration
 ), timed AS (

@@ -12,7 +12,7 @@
 -- column: most_tokens BIGINT tokens — most
 -- column: utilisation DOUBLE share — of the fragments' rows along the tokens that hold any, over its iterations
 -- column: last_fragment DOUBLE share — of the last fragment, mean over its iterations
--- column: kv_utilisation DOUBLE share — along the KV length, over the sequences whose length is recorded; NULL: none is
+-- column: kv_utilisation DOUBLE share — along the KV length, over the sequences whose length is recorded; NULL: none is, or all are 0
 -- column: hidden_utilisation DOUBLE share — along a rank's part of the hidden dimension (d/tp); NULL: d= not recorded
 -- column: first_iteration BIGINT - — the first of this shape
 -- column: last_iteration BIGINT - — the last
@@ -20,7 +20,7 @@
 -- uses: _shared/iteration_shapes, _shared/kv_fragments, _shared/shape_class, _shared/shape_key, _shared/padded
 WITH shaped AS (
     SELECT i.*, shape_class(i.tokens, i.longest, i.rest, $fragment) AS shape_class, v.kv_tokens, v.kv_padded,
-           shape_key(i.rest, 'd') / coalesce(shape_key(i.rest, 'tp'), 1) AS hidden
+           nullif(shape_key(i.rest, 'd'), 0) / nullif(coalesce(shape_key(i.rest, 'tp'), 1), 0) AS hidden
     FROM iteration_shapes AS i
     LEFT JOIN kv_fragments($fragment) AS v ON v.replica = i.replica AND v.iteration = i.iteration
     WHERE i.tokens > 0 AND ($replica IS NULL OR i.replica = $replica)
@@ -28,7 +28,7 @@ WITH shaped AS (
 SELECT replica, shape_class, count(*) AS iterations, min(tokens) AS least_tokens, max(tokens) AS most_tokens,
        CAST(sum(tokens) / sum(padded(tokens, $fragment)) AS DOUBLE) AS utilisation,
        avg(((tokens - 1) % $fragment + 1) / $fragment) AS last_fragment,
-       CAST(sum(kv_tokens) / sum(kv_padded) AS DOUBLE) AS kv_utilisation,
+       CAST(sum(kv_tokens) / nullif(sum(kv_padded), 0) AS DOUBLE) AS kv_utilisation,
        max(hidden / padded(CAST(ceil(hidden) AS BIGINT), $fragment)) AS hidden_utilisation,
        min(iteration) AS first_iteration, max(iteration) AS last_iteration
 FROM shaped

@@ -8,12 +8,12 @@
 -- column: times BIGINT entries — stretches of it
 -- column: iterations BIGINT iterations — recorded in it
 -- column: total_ns BIGINT ns — time in it
--- column: share DOUBLE share — of the time in any regime
+-- column: share DOUBLE share — of the time in any regime; NULL: none passed
 -- needs: s_records(replica, iteration, ts_ns)
 -- uses: _shared/regime_spans
 SELECT replica, rank, regime, count(*) AS times, CAST(sum(iterations) AS BIGINT) AS iterations,
        CAST(sum(end_ns - start_ns) AS BIGINT) AS total_ns,
-       total_ns / sum(total_ns) OVER (PARTITION BY replica, rank) AS share
+       total_ns / nullif(sum(total_ns) OVER (PARTITION BY replica, rank), 0) AS share
 FROM regime_spans
 WHERE $replica IS NULL OR replica = $replica
 GROUP BY replica, rank, regime

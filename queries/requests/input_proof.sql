@@ -14,19 +14,15 @@
 -- column: other_prefix BIGINT twins — of those twins, how many took another part of it from the prefix cache, or none
 -- needs: s_records(req_id)
 -- uses: _shared/request_keys, _shared/request_runs
-WITH cached AS (
-    SELECT req_id, replica, CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'used') WHEN NOT prefix_cache_used THEN 'none' END AS prefix
-    FROM x_records
-), asked AS (
+WITH asked AS (
     SELECT coalesce(k.req_id, r.req_id) AS req_id, coalesce(k.replica, r.replica) AS replica, k.raw_prompt_sha256 AS raw,
-           k.effective_text_sha256 AS text, k.decode_key, k.repeatable, c.prefix,
+           k.effective_text_sha256 AS text, k.decode_key, k.repeatable, k.prefix,
            CASE WHEN k.effective_text_sha256 IS NOT NULL THEN concat_ws(' ', k.effective_text_sha256, k.decode_key) END AS input,
            CASE WHEN k.req_id IS NULL THEN ['x record'] ELSE list_filter(
                [CASE WHEN k.effective_text_sha256 IS NULL THEN 'effective_text_sha256' END,
                 CASE WHEN k.decode_key IS NULL THEN 'decode_cfg_applied' END], lambda f: f IS NOT NULL) END AS lacks
     FROM request_keys AS k
     FULL JOIN request_runs AS r ON r.req_id = k.req_id
-    LEFT JOIN cached AS c ON c.req_id = k.req_id AND c.replica IS NOT DISTINCT FROM k.replica
 ), counted AS (
     SELECT *, CASE WHEN len(lacks) = 0 THEN count(*) OVER (PARTITION BY input) - 1 END AS twins,
            CASE WHEN len(lacks) = 0 AND prefix IS NOT NULL
