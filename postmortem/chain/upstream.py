@@ -104,7 +104,8 @@ def upstream_of(case: Case, stop: int, tactic: str) -> Upstream | None:
         if own is not None and own.significant:
             return own
         every = _look(case, before.filter(pl.col("algo_id").is_not_null()), waiting, 2)
-        return every if every is not None and every.significant else own
+        tells = own is not None and own.iterations.size >= 2 * SHORTEST  # of fewer, no two levels
+        return every if every is not None and (every.significant or not tells) else own
 
     return case.worked_out("upstream", look, stop, tactic, waiting)
 

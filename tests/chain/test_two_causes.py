@@ -31,6 +31,7 @@ def test_two_late_ranks(tmp_path: Path, opened: Opener, weak: float) -> None:
     named = [(c.kind, c.rank) for c in (chain.root_cause, *chain.contributing)]
     assert sorted(named) == [("kv_eviction", 3), ("quant_stall", 1)]
     assert named[0] == (("kv_eviction", 3) if weak > 5 else ("quant_stall", 1))
+    assert f"rank {named[0][1]} (one of 2 late ranks) kept the others waiting" in chain.narrative
 
 
 def test_the_later_rank_is_the_root(tmp_path: Path, opened: Opener) -> None:

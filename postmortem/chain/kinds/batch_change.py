@@ -101,8 +101,12 @@ class _Run:
 
     @property
     def takes_turns(self) -> bool:
-        """Whether the calm tactic had run for one iteration alone before, between others."""
-        return self.left > 1 and self.tactics[self.left - 2] not in {None, self.calm}
+        """Whether the calm tactic had run for one iteration alone before, between others, for all that is known.
+
+        Where nobody sat it out, a batch near the border went over it by itself.
+        """
+        alone = self.left > 1 and self.tactics[self.left - 2] not in {None, self.calm}
+        return alone and not self.nobody_waited(self.left - 1, self.left - 1)
 
     def nobody_waited(self, first: int, last: int) -> bool:
         """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
@@ -151,14 +155,14 @@ class _Change:
 
 
 def _held(run: _Run) -> _Change | None:
-    """Requests waited while the batch ran short of them: with them it would have had the calm tactic's size."""
+    """Requests waited while the batch ran short of them: with them alone it would have had the calm tactic's size."""
     since = run.held_since(run.here)
     if not run.left < since <= run.here or run.sizes[run.here] > run.sizes[run.left - 1]:
         return None
     numbers, held = run.known["iteration"], run.sizes[since : run.here + 1]
     wanted = [size + waiting for size, waiting in zip(held, run.waiting[since : run.here + 1], strict=True)]
     fewest = min(s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm)
-    enough = [w >= fewest for w in wanted]
+    enough = [size < fewest <= w for size, w in zip(held, wanted, strict=True)]
     if not any(enough):
         return None
     most = max(range(len(wanted)), key=lambda k: (wanted[k], k))

@@ -167,7 +167,10 @@ def _found(
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=(f"rank {rank} kept the others waiting: {with_unit(excess, 'ms')} later an iteration than when calm"),
+        summary=(
+            f"rank {rank}{together} kept the others waiting: "
+            f"{with_unit(excess, 'ms')} later an iteration than when calm"
+        ),
         grade=grade(tests),
         replica=case.replica,
         rank=rank,
