@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from postmortem.analyses.rank_times import RankTimes, rank_times
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.window import Window
 from postmortem.chain.input import Input, compare
 from postmortem.chain.model import Evidence, Flip
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+# In so many steps a plan that moves one margin in twenty moves one at least, nineteen times in twenty: 59.
+STILL = math.ceil(math.log(ALPHA) / math.log(1 - ALPHA))
 
 
 class Case:
@@ -56,13 +60,53 @@ class Case:
 
     @cached_property
     def steps(self) -> pl.DataFrame:
-        """The request's decode steps beside its reference's, up to the flip: one row a common step."""
+        """The request's decode steps beside its reference's, up to the flip: one row a common step.
+
+        ``algo_id_reference`` is the reference's tactic by the name that the request's replica has for it, where nothing
+        but names differs; ``algo_id_recorded`` is how the reference's replica calls it.
+        """
         mine = self.frame("request_steps", req_id=self.req_id)
         if self.reference is None:
             return mine.clear()
         theirs = self.frame("request_steps", req_id=self.reference)
         both = mine.join(theirs, on="step", suffix="_reference").sort("step")
+        both = both.with_columns(algo_id_recorded="algo_id_reference")
+        if self.own_names:
+            known = pl.col("algo_id_reference").replace(self.own_names)
+            both = both.with_columns(algo_id_reference=known)
         return both.filter(pl.col("step") <= self.flip.step) if self.flip else both
+
+    @cached_property
+    def own_names(self) -> dict[str, str]:
+        """The reference's tactics that the request's replicas call otherwise, by their names there.
+
+        Looked for only where the two have no name in common. The same tactic is what moved no margin: in STILL steps
+        and more of requests that ran nothing else before, on whichever side, where margins do move between others.
+        """
+        mine, theirs = (
+            set(self.frame("request_steps", req_id=r)["algo_id"].drop_nulls()) for r in (self.req_id, self.reference)
+        )
+        mine |= set(self.iterations["algo_id"].drop_nulls())
+        if not mine or not theirs or theirs & mine:
+            return {}
+        moves = self.frame("margin_moves").filter(
+            pl.col("tactic").is_not_null() & pl.col("reference_tactic").is_not_null()
+        )
+        moves = moves.with_columns(still=pl.col("moved") == 0)
+        if moves.filter(~pl.col("flipped"))["still"].all():  # so coarse a margin tells nothing
+            return {}
+        pair = pl.struct("tactic", "reference_tactic")
+        alone = moves.filter((pair == pair.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
+        back = alone.rename({"tactic": "reference_tactic", "reference_tactic": "tactic"}).select(alone.columns)
+        still = (
+            pl.concat([alone, back])
+            .filter(pl.col("tactic").is_in(mine) & pl.col("reference_tactic").is_in(theirs))
+            .group_by("tactic", "reference_tactic")
+            .agg(pl.col("still").sum().alias("steps"), (~pl.col("still") | pl.col("flipped")).any().alias("moves"))
+            .filter((pl.col("steps") >= STILL) & ~pl.col("moves"))
+            .sort("steps", "tactic", descending=[False, True])  # of several, the one with most steps comes last
+        )
+        return dict(zip(still["reference_tactic"], still["tactic"], strict=True))
 
     @property
     def told(self) -> bool:
