@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from postmortem.analyses.counterfactual import share_removed
+from postmortem.analyses.counterfactual import as_when_calm, share_removed
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
@@ -115,7 +115,7 @@ def inflated(
             **(facts or {}),
         },
     )
-    return Found(link, share)
+    return Found(link, share, whole=as_when_calm(without, up.total_ms[up.found.calm]))
 
 
 def _begun(iterations: NDArray[np.int64], now: NDArray[np.float64], calm: NDArray[np.float64]) -> int:
