@@ -139,8 +139,8 @@ class _Change:
     """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after.
 
     ``stays``: how often the calm tactic would have run without it, with the sentence; None: by batches as before.
-    ``ebb``: the batch shrank with nobody kept waiting. ``cuts``: iterations of earlier cuts, the latest first;
-    each held back those that filled the batch until the next.
+    ``ebb``: the batch shrank with nobody kept waiting. ``waited``: how many did at most from ``stop`` on.
+    ``cuts``: iterations of earlier cuts, the latest first; each held back those that filled the batch until the next.
     """
 
     at: int
@@ -151,6 +151,7 @@ class _Change:
     mechanism: str
     stays: tuple[float, str] | None = None
     ebb: bool = False
+    waited: int = 0
     cuts: tuple[int, ...] = ()
 
 
@@ -173,6 +174,7 @@ def _held(run: _Run) -> _Change | None:
         f"{wanted[most] - held[most]} more waited",
         f"requests waited in every iteration from {numbers[since]} to the flip's",
         (stays, f"{sum(enough)} of {len(enough)} batches would have had the {fewest} that tactic {run.calm} takes"),
+        waited=wanted[most] - held[most],
     )  # fmt: skip
 
 
@@ -204,7 +206,7 @@ def _changed(run: _Run) -> _Change:
             said += f", when those came in that had waited since {numbers[since]}"
             stop = since
     first = f"iteration {numbers[left]} is the first of the stretch that ran the other tactic"
-    return _Change(at, stop, before, after, said, first, None, ebb)
+    return _Change(at, stop, before, after, said, first, None, ebb, max(run.waiting[stop:at], default=0))
 
 
 def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
@@ -253,6 +255,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "changed": numbers[run.left],
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at and run.cut_before(change.stop, change.at),
+            "waited": change.waited,
             "ebb": change.ebb,
             "posture": run.posture_at(change.stop),
             "turns": change.at == run.left and run.takes_turns,
