@@ -253,6 +253,7 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
             "stop": numbers[change.stop],
             "changed": numbers[run.left],
+            "flipped": numbers[run.here],
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at and run.cut_before(change.stop, change.at),
             "waited": change.waited,
