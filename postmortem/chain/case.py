@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # In so many steps a plan that moves one margin in twenty moves one at least, nineteen times in twenty: 59.
 STILL = math.ceil(math.log(ALPHA) / math.log(1 - ALPHA))
+PLAN = {"algo_id": "tactic", "precision_path": "precision"}
 
 
 class Case:
@@ -62,51 +63,56 @@ class Case:
     def steps(self) -> pl.DataFrame:
         """The request's decode steps beside its reference's, up to the flip: one row a common step.
 
-        ``algo_id_reference`` is the reference's tactic by the name that the request's replica has for it, where nothing
-        but names differs; ``algo_id_recorded`` is how the reference's replica calls it.
+        ``algo_id_reference`` and ``precision_path_reference`` are the reference's plan by the names that the request's
+        replica has for it, where nothing but names differs; ``…_recorded`` is how the reference's replica calls it.
         """
         mine = self.frame("request_steps", req_id=self.req_id)
         if self.reference is None:
             return mine.clear()
         theirs = self.frame("request_steps", req_id=self.reference)
         both = mine.join(theirs, on="step", suffix="_reference").sort("step")
-        both = both.with_columns(algo_id_recorded="algo_id_reference")
-        if self.own_names:
-            known = pl.col("algo_id_reference").replace(self.own_names)
-            both = both.with_columns(algo_id_reference=known)
+        for column in PLAN:
+            there = pl.col(f"{column}_reference")
+            here = there.replace(self.own_names[column]) if column in self.own_names else there
+            both = both.with_columns(there.alias(f"{column}_recorded"), here.alias(f"{column}_reference"))
         return both.filter(pl.col("step") <= self.flip.step) if self.flip else both
 
     @cached_property
-    def own_names(self) -> dict[str, str]:
-        """The reference's tactics that the request's replicas call otherwise, by their names there.
+    def own_names(self) -> dict[str, dict[str, str]]:
+        """What the reference ran and the request's replica calls otherwise, by its name there, for each column of PLAN.
 
-        Looked for only where the two have no name in common. The same tactic is what moved no margin: in STILL steps
-        and more of requests that ran nothing else before, on whichever side, where margins do move between others.
+        Looked for only where the two have no name in common. One plan by two names is what moved no margin: in STILL
+        steps and more of requests that ran nothing else before, on whichever side, where margins do move elsewhere.
         """
-        mine, theirs = (
-            set(self.frame("request_steps", req_id=r)["algo_id"].drop_nulls()) for r in (self.req_id, self.reference)
-        )
-        mine |= set(self.iterations["algo_id"].drop_nulls())
-        if not mine or not theirs or theirs & mine:
-            return {}
-        moves = self.frame("margin_moves").filter(
-            pl.col("tactic").is_not_null() & pl.col("reference_tactic").is_not_null()
-        )
-        moves = moves.with_columns(still=pl.col("moved") == 0)
+        apart = {}
+        for column in PLAN:
+            mine, theirs = (
+                {*self.frame("request_steps", req_id=r)[column].drop_nulls()} for r in (self.req_id, self.reference)
+            )
+            mine |= {*self.iterations[column].drop_nulls().unique()}
+            if mine and theirs and not mine & theirs:
+                apart[column] = mine, theirs
+        return {column: names for column in apart if (names := self._one_by_two_names(column, *apart[column]))}
+
+    def _one_by_two_names(self, column: str, mine: set[str], theirs: set[str]) -> dict[str, str]:
+        moves = self.frame("margin_moves").with_columns(still=pl.col("moved") == 0)
         if moves.filter(~pl.col("flipped"))["still"].all():  # so coarse a margin tells nothing
             return {}
-        pair = pl.struct("tactic", "reference_tactic")
-        alone = moves.filter((pair == pair.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
-        back = alone.rename({"tactic": "reference_tactic", "reference_tactic": "tactic"}).select(alone.columns)
+        sides = list(PLAN.values()), [f"reference_{name}" for name in PLAN.values()]
+        plans = [*sides[0], *sides[1]]
+        ran = pl.struct(plans)
+        alone = moves.filter((ran == ran.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
+        back = alone.rename(dict(zip(plans, [*sides[1], *sides[0]], strict=True))).select(alone.columns)
+        here, there = PLAN[column], f"reference_{PLAN[column]}"
         still = (
             pl.concat([alone, back])
-            .filter(pl.col("tactic").is_in(mine) & pl.col("reference_tactic").is_in(theirs))
-            .group_by("tactic", "reference_tactic")
+            .filter(pl.col(here).is_in(mine) & pl.col(there).is_in(theirs))
+            .group_by(plans)
             .agg(pl.col("still").sum().alias("steps"), (~pl.col("still") | pl.col("flipped")).any().alias("moves"))
             .filter((pl.col("steps") >= STILL) & ~pl.col("moves"))
-            .sort("steps", "tactic", descending=[False, True])  # of several, the one with most steps comes last
+            .sort("steps", here, descending=[False, True])  # of several, the one with most steps comes last
         )
-        return dict(zip(still["reference_tactic"], still["tactic"], strict=True))
+        return dict(zip(still[there], still[here], strict=True))
 
     @property
     def told(self) -> bool:

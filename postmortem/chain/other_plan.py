@@ -53,7 +53,7 @@ def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pair
     assert case.flip is not None  # noqa: S101  asked only where a token flipped
     first = steps.other.filter(pl.col("replica").eq_missing(case.replica)).row(0, named=True)
     usual, ran = last[f"{column}_reference"], last[column]
-    theirs = last["algo_id_recorded"] if column == "algo_id" else usual
+    theirs = last[f"{column}_recorded"]
     near = case.iterations.filter(
         pl.col("iteration").is_between(first["iteration"], last["iteration"]) & pl.col(column).is_not_null()
     )

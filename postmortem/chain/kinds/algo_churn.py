@@ -112,7 +112,7 @@ def _beside_its_steps(case: Case, known: pl.DataFrame) -> Outcome:
                 f"{other} of {ran.len()} iterations until its next ran another tactic",
                 "recompute_tokens in its s records",
             )
-    named = by_name(known["algo_id_reference"][-1], known["algo_id_recorded"][-1])
+    named = by_name(*(known[f"algo_id_{side}"][-1] for side in ("reference", "recorded")))
     return RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic{named}")
 
 

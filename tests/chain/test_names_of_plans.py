@@ -1,4 +1,4 @@
-"""Replicas that call one tactic by two names: what moved no margin is no other plan."""
+"""Replicas that call one tactic, or one precision, by two names: what moved no margin is no other plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from postmortem.chain.model import Chain
 Opener = Callable[..., Incident]
 
 
-def chain_of(folder: Path, opened: Opener, moved: float = 0.0, steps: int = 82, flat: bool = False) -> Chain:
+NAMES = {CALM: "7", OTHER: "8"}
+
+
+def chain_of(
+    folder: Path,
+    opened: Opener,
+    moved: float = 0.0,
+    steps: int = 82,
+    flat: bool = False,
+    names: dict[str, str] = NAMES,
+    precision: str = "bf16",
+) -> Chain:
     """A late rank on b, whose build calls its tactics 7 and 8; b's margins are larger by ``moved``.
 
     Margins are recorded of the first ``steps`` steps and from step 82 on; ``flat``: all of them the same.
@@ -25,8 +36,10 @@ def chain_of(folder: Path, opened: Opener, moved: float = 0.0, steps: int = 82, 
     for file in bundle.glob("*.jsonl"):
         records = [json.loads(line) for line in file.read_text().splitlines()]
         for r in records:
+            if "algo_id" in r:
+                r["precision_path"] = "bf16"
             if r["replica"] == "b" and "algo_id" in r:
-                r["algo_id"] = {CALM: "7", OTHER: "8"}[r["algo_id"]]
+                r |= {"algo_id": names[r["algo_id"]], "precision_path": precision}
                 r |= {"margin": r["margin"] + moved} if "margin" in r else {}
             if steps <= r.get("step", 0) < 82:
                 del r["margin"]
@@ -55,6 +68,23 @@ def test_one_tactic_by_two_names(tmp_path: Path, opened: Opener, steps: int) -> 
     assert mechanism.says.endswith("its reference tile32")
     flip = next(t for t in chain.links[-1].tests if t.name == "size")
     assert flip.holds  # by how far margins move between 8 and tile32
+
+
+@pytest.mark.parametrize("names", [{CALM: CALM, OTHER: OTHER}, NAMES])
+def test_one_precision_by_two_names(tmp_path: Path, opened: Opener, names: dict[str, str]) -> None:
+    """bf16 is bfloat16, whether or not tactics have other names too: b left its tactic, no step its precision."""
+    chain = chain_of(tmp_path, opened, names=names, precision="bfloat16")
+    assert [link.kind for link in chain.links[2:]] == [
+        "collective_inflation",
+        "batch_change",
+        "algo_churn",
+        "token_flip",
+    ]
+    why = {a.kind: a.ruled_out for a in chain.alternatives}
+    assert why["precision_change"] == (
+        "all 86 steps up to the flip ran the reference's precision; bf16 is bfloat16 by another name: "
+        "no margin moved between them"
+    )
 
 
 @pytest.mark.parametrize(
