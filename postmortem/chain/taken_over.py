@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.lateness import lead_of_others
-from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import NEAREST
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF
+from postmortem.chain.upstream import FARTHEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def taken_over(case: Case, effect: Link) -> str | None:
     """What held collectives up and was over before the flip, with what did since; None where that did not happen.
 
-    ``effect`` is the link of the cut. Of what held collectives up most in the iterations after it, a rank's lateness or
-    the transfer, half went before the flip, and another rose by half of that at least: it may have kept the batch small
-    by itself. The p-values are corrected for as many parts as there are.
+    ``effect`` is the link of the cut. Of what held collectives up most just after it, a rank or the transfer,
+    half was gone just before the flip, and another had risen by half of that at least: it may have kept the batch small
+    by itself. The p-values of both changes are corrected for as many parts as there are.
     """
     times, facts = case.rank_times, effect.facts
     if (
@@ -38,7 +38,7 @@ def taken_over(case: Case, effect: Link) -> str | None:
     ):
         return None
     before = np.flatnonzero(times.iterations < facts["stop"])[-NEAREST:]
-    run = np.flatnonzero((times.iterations >= effect.iteration) & (times.iterations <= facts["flipped"]))[-NEAREST:]
+    run = np.flatnonzero((times.iterations >= effect.iteration) & (times.iterations <= facts["flipped"]))[-FARTHEST:]
     if not before.size or not run.size:
         return None
 
@@ -46,22 +46,15 @@ def taken_over(case: Case, effect: Link) -> str | None:
         return np.column_stack([lead_of_others(times.compute_ms[rows]), times.transfer_ms[rows].min(axis=1)])
 
     beyond = np.maximum(0.0, parts(run) - np.median(parts(before), axis=0))
-    names = [*(f"rank {rank}" for rank in times.ranks), "transfers"]
-    steps = []
-    for name, part in zip(names, beyond.T, strict=True):
-        found = change_point(part)
-        if found is not None and found.p_value * len(names) <= ALPHA:
-            since = found.index
-            steps.append((median(part[since:]) - median(part[:since]), name, since))
-    if len(steps) < 2:
+    first, last = (np.median(beyond[some], axis=0) for some in (slice(SHORTEST), slice(-SHORTEST, None)))
+    ended, began = int(np.argmax(first)), int(np.argmax(last - first))
+    fell, rose = float(first[ended] - last[ended]), float(last[began] - first[began])
+    if fell < HALF * first[ended] or rose < HALF * fell:
         return None
-    (fall, ended, over), (rise, began, since) = min(steps), max(steps)
-    held_up = np.median(beyond[:over], axis=0)
-    most = float(held_up.max())
-    if names[int(held_up.argmax())] != ended or -fall < HALF * most or rise < HALF * -fall:
+    changes = [change_point(beyond[:, part]) for part in (ended, began)]
+    if any(c is None or c.p_value * beyond.shape[1] > ALPHA for c in changes):
         return None
-    first, then = (int(times.iterations[run[at]]) for at in (over, since))
-    took = f"{began} took {with_unit(rise, 'ms')} more from iteration {then} on, and the batch stayed small"
-    return (
-        f"{ended} took {with_unit(-fall, 'ms')} less from iteration {first} on: what had cut the batch was over; {took}"
-    )
+    over, since = (int(times.iterations[run[c.index]]) for c in changes if c is not None)
+    what, other = ("transfers" if part == len(times.ranks) else f"rank {times.ranks[part]}" for part in (ended, began))
+    took = f"{other} took {with_unit(rose, 'ms')} more from iteration {since} on, and the batch stayed small"
+    return f"{what} took {with_unit(fell, 'ms')} less from iteration {over} on: what had cut the batch was over; {took}"
