@@ -89,9 +89,10 @@ class Case:
             mine, theirs = (
                 {*self.frame("request_steps", req_id=r)[column].drop_nulls()} for r in (self.req_id, self.reference)
             )
-            mine |= {*self.iterations[column].drop_nulls().unique()}
-            if mine and theirs and not mine & theirs:
-                apart[column] = mine, theirs
+            if mine and theirs and not mine & theirs:  # what its replica ran besides is looked up only then
+                mine |= {*self.iterations[column].drop_nulls().unique()}
+                if not mine & theirs:
+                    apart[column] = mine, theirs
         return {column: names for column in apart if (names := self._one_by_two_names(column, *apart[column]))}
 
     def _one_by_two_names(self, column: str, mine: set[str], theirs: set[str]) -> dict[str, str]:
