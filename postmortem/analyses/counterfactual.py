@@ -33,6 +33,11 @@ def without_excess(
     return length
 
 
+def as_when_calm(replayed_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]) -> bool:
+    """Whether replayed iterations are as long as calm ones: their median no farther off than half of these are."""
+    return median(replayed_ms) - median(calm_ms) <= mad(calm_ms)
+
+
 def share_removed(
     now_ms: NDArray[np.float64], replayed_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]
 ) -> tuple[float, float, float]:

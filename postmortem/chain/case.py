@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from postmortem.analyses.rank_times import RankTimes, rank_times
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.window import Window
 from postmortem.chain.input import Input, compare
 from postmortem.chain.model import Evidence, Flip
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+# In so many steps a plan that moves one margin in twenty moves one at least, nineteen times in twenty: 59.
+STILL = math.ceil(math.log(ALPHA) / math.log(1 - ALPHA))
+PLAN = {"algo_id": "tactic", "precision_path": "precision"}
 
 
 class Case:
@@ -56,13 +61,59 @@ class Case:
 
     @cached_property
     def steps(self) -> pl.DataFrame:
-        """The request's decode steps beside its reference's, up to the flip: one row a common step."""
+        """The request's decode steps beside its reference's, up to the flip: one row a common step.
+
+        ``algo_id_reference`` and ``precision_path_reference`` are the reference's plan by the names that the request's
+        replica has for it, where nothing but names differs; ``…_recorded`` is how the reference's replica calls it.
+        """
         mine = self.frame("request_steps", req_id=self.req_id)
         if self.reference is None:
             return mine.clear()
         theirs = self.frame("request_steps", req_id=self.reference)
         both = mine.join(theirs, on="step", suffix="_reference").sort("step")
+        for column in PLAN:
+            there = pl.col(f"{column}_reference")
+            here = there.replace(self.own_names[column]) if column in self.own_names else there
+            both = both.with_columns(there.alias(f"{column}_recorded"), here.alias(f"{column}_reference"))
         return both.filter(pl.col("step") <= self.flip.step) if self.flip else both
+
+    @cached_property
+    def own_names(self) -> dict[str, dict[str, str]]:
+        """What the reference ran and the request's replica calls otherwise, by its name there, for each column of PLAN.
+
+        Looked for only where the two have no name in common. One plan by two names is what moved no margin: in STILL
+        steps and more of requests that ran nothing else before, on whichever side, where margins do move elsewhere.
+        """
+        apart = {}
+        for column in PLAN:
+            mine, theirs = (
+                {*self.frame("request_steps", req_id=r)[column].drop_nulls()} for r in (self.req_id, self.reference)
+            )
+            if mine and theirs and not mine & theirs:  # what its replica ran besides is looked up only then
+                mine |= {*self.iterations[column].drop_nulls().unique()}
+                if not mine & theirs:
+                    apart[column] = mine, theirs
+        return {column: names for column in apart if (names := self._one_by_two_names(column, *apart[column]))}
+
+    def _one_by_two_names(self, column: str, mine: set[str], theirs: set[str]) -> dict[str, str]:
+        moves = self.frame("margin_moves").with_columns(still=pl.col("moved") == 0)
+        if moves.filter(~pl.col("flipped"))["still"].all():  # so coarse a margin tells nothing
+            return {}
+        sides = list(PLAN.values()), [f"reference_{name}" for name in PLAN.values()]
+        plans = [*sides[0], *sides[1]]
+        ran = pl.struct(plans)
+        alone = moves.filter((ran == ran.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
+        back = alone.rename(dict(zip(plans, [*sides[1], *sides[0]], strict=True))).select(alone.columns)
+        here, there = PLAN[column], f"reference_{PLAN[column]}"
+        still = (
+            pl.concat([alone, back])
+            .filter(pl.col(here).is_in(mine) & pl.col(there).is_in(theirs))
+            .group_by(plans)
+            .agg(pl.col("still").sum().alias("steps"), (~pl.col("still") | pl.col("flipped")).any().alias("moves"))
+            .filter((pl.col("steps") >= STILL) & ~pl.col("moves"))
+            .sort("steps", here, descending=[False, True])  # of several, the one with most steps comes last
+        )
+        return dict(zip(still[there], still[here], strict=True))
 
     @property
     def told(self) -> bool:

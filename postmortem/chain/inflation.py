@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from postmortem.analyses.counterfactual import share_removed
+from postmortem.analyses.counterfactual import as_when_calm, share_removed
+from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
-from postmortem.chain.kind import Found, Outcome, RuledOut
+from postmortem.chain.kind import Found, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link
 from postmortem.chain.surged import surged
 from postmortem.chain.tests_of import counterfactual, mechanism, order, size, specificity
@@ -41,10 +42,16 @@ def inflated(
     """The part's time in the stretched iterations against the calm ones, and its share of the inflation.
 
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
-    where the part took its calm time, or where its share may as well be nothing.
+    where the part took its calm time, or where its share may as well be nothing; unseen where too few ran to tell.
     """
     if (other := _other_reason(effect)) is not None:
         return other
+    if up.found is None and up.iterations.size < 2 * SHORTEST:
+        told = f"too few are here to tell ({up.iterations.size})"
+        return Unseen(
+            f"whether iterations before {effect.facts['stop']} took longer: {told}",
+            "a recording that begins earlier, with gpu_ms in every iteration's s record",
+        )
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
@@ -108,7 +115,7 @@ def inflated(
             **(facts or {}),
         },
     )
-    return Found(link, share)
+    return Found(link, share, whole=as_when_calm(without, up.total_ms[up.found.calm]))
 
 
 def _begun(iterations: NDArray[np.int64], now: NDArray[np.float64], calm: NDArray[np.float64]) -> int:

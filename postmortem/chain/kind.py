@@ -16,6 +16,7 @@ class Found:
 
     ``others`` are further nodes of the same kind that are there at the same time, say a second late rank;
     ``together`` is the 95 % interval of how much goes with all of them. ``missing`` would decide what is left open.
+    ``whole``: without it iterations are as long as calm ones are, so that nothing is left for others to explain.
     """
 
     link: Link
@@ -23,6 +24,7 @@ class Found:
     others: tuple[Found, ...] = ()
     together: tuple[float, float] | None = None
     missing: tuple[Missing, ...] = ()
+    whole: bool = False
 
     @property
     def range(self) -> tuple[float, float] | None:

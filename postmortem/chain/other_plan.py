@@ -53,6 +53,7 @@ def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pair
     assert case.flip is not None  # noqa: S101  asked only where a token flipped
     first = steps.other.filter(pl.col("replica").eq_missing(case.replica)).row(0, named=True)
     usual, ran = last[f"{column}_reference"], last[column]
+    theirs = last[f"{column}_recorded"]
     near = case.iterations.filter(
         pl.col("iteration").is_between(first["iteration"], last["iteration"]) & pl.col(column).is_not_null()
     )
@@ -63,14 +64,15 @@ def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pair
         Test(
             "size",
             True,
-            f"{steps.other.height} of {steps.known.height} steps up to the flip ran another {noun}",
+            f"{steps.other.height} of {steps.known.height} steps up to the flip ran another {noun}"
+            + by_name(usual, theirs),
             float(steps.other.height),
             "steps",
         ),
         _specific(a, b, c, d, noun),
         mechanism(
             last["iteration"] is not None,
-            f"request {case.req_id} itself ran {ran} at step {last['step']}, its reference {usual}",
+            f"request {case.req_id} itself ran {ran} at step {last['step']}, its reference {theirs}",
         ),
     )
     if c + d:
@@ -108,6 +110,11 @@ def link_of(case: Case, steps: Steps, *, kind: str, column: str, noun: str, pair
         facts={noun: ran, f"reference_{noun}": usual, "first_iteration": first["iteration"]},
     )
     return Found(link)
+
+
+def by_name(here: str, there: str) -> str:
+    """That two names are one tactic's, as part of a sentence; nothing where it has one name."""
+    return "" if here == there else f"; {there} is {here} by another name: no margin moved between them"
 
 
 def _specific(a: int, b: int, c: int, d: int, noun: str) -> Test:

@@ -71,13 +71,17 @@ def traced(case: Case, signal: Signal) -> tuple[Signal, pl.DataFrame]:
 def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     """The signal on the late rank against its calm iterations, beyond what it rose by on the other ranks.
 
-    Where no rank made records, and none is late: the engine's own view against its calm iterations.
+    Where none is late: what rose on every rank alike, or, where no rank made records, the engine's own view.
     """
     rank, replica = late.rank, case.replica
     rows = values(case, signal)
-    if rank is None and rows["rank"].drop_nulls().len():
-        return RuledOut("no single rank is late: the ranks stretched alike")
     who = f"rank {rank}" if rank is not None else "the engine"
+    if rank is None and (ranks := rows["rank"].drop_nulls().n_unique()):
+        if signal.query != "rank_state":  # what is told of one GPU's kernels by their own usual
+            return RuledOut("no single rank is late: the ranks stretched alike")
+        if case.rank_times is not None and (case.rank_times.absent or ranks < len(case.rank_times.ranks)):
+            return Unseen(f"{signal.noun} on every rank", f"{signal.column} in the s records of every rank")
+        rows, who = _on_every_rank(rows), "every rank"
     window, calm = Window(*late.facts["window"]), Window(*late.facts["calm"])
     mine = rows.filter(pl.col("rank").eq_missing(rank))
     if mine.is_empty() and signal.activity is not None and rank is not None:
@@ -103,7 +107,8 @@ def on_late_rank(case: Case, late: Link, signal: Signal) -> Outcome:
     size: Test
     missing: tuple[Missing, ...] = ()
     if not peers:
-        size = Test("size", True, f"{levels}; it is the only rank", effect, signal.unit, low, high)
+        least = "that of them which had least" if who == "every rank" else "it is the only rank"
+        size = Test("size", True, f"{levels}; {least}", effect, signal.unit, low, high)
     elif (lead := _lead_of_peers(rows, rank, peers, window, calm)) is None:
         size = Test("size", None, f"{levels}; not every other rank recorded its own", effect, signal.unit)
         record = record if signal.column else f"NVTX ranges of kind {signal.activity} of every rank"
@@ -223,8 +228,17 @@ def at_the_plan(case: Case, effect: Link, signal: Signal) -> Outcome:
     return Found(link, kept)
 
 
+def _on_every_rank(rows: pl.DataFrame) -> pl.DataFrame:
+    """What the rank that had least of it had, in iterations of which all ranks tell: it got longer, too."""
+    least = rows.group_by("iteration").agg(pl.col("signal").min(), pl.col("rank").n_unique().alias("ranks"))
+    whole = least.filter(pl.col("ranks") == rows["rank"].n_unique()).sort("iteration")
+    return whole.select(pl.lit(None, pl.Int64).alias("rank"), "iteration", "signal")
+
+
 def _peers(case: Case, rows: pl.DataFrame, rank: int | None) -> set[int | None]:
-    """The other ranks that ran, whether or not they recorded the signal."""
+    """The other ranks that ran, whether or not they recorded the signal; none where all are looked at as one."""
+    if rank is None:
+        return set()
     ran = set(rows["rank"].to_list()) | set(case.rank_times.ranks if case.rank_times else ())
     return ran - {rank}
 
@@ -324,6 +338,10 @@ def _time_taken(
     if signal.activity is None:
         return None, None
     traced = case.frame("rank_activity", kind=signal.activity, replica=case.replica, rank=late.rank)
+    if late.rank is None:  # of all ranks alike: the one that had least of it
+        ranks = traced["rank"].n_unique()
+        traced = traced.group_by("iteration").agg(pl.col("busy_ns").min(), pl.col("rank").n_unique().alias("ranks"))
+        traced = traced.filter(pl.col("ranks") == ranks)
     if traced.is_empty():
         return None, None
 

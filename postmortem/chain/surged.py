@@ -49,10 +49,16 @@ def _surged(case: Case, effect: Link, kind: str, full: Filled | None) -> Outcome
             "admitted_ns in x records, by the clock of the s records, or queue_ms in s records",
         )
     looked = [(s, found) for s in seen if (found := _grew(s)) is not None]
-    if not looked:
+    best = min(looked, key=lambda r: r[1][1], default=None)
+    p_value = 1.0 if best is None else min(1.0, best[1][1] * len(seen))
+    if p_value > ALPHA and not any(s.counts for s in seen):
+        return Unseen(
+            "how many requests arrived before the batch rose: where it has room for them, no queue tells",
+            "admitted_ns in x records, by the clock of the s records",
+        )
+    if best is None:
         return RuledOut(f"{' and '.join(s.noun for s in seen)} did not grow before the batch rose")
-    sign, (index, p_value) = min(looked, key=lambda r: r[1][1])
-    p_value = min(1.0, p_value * len(seen))
+    sign, (index, _) = best
     if p_value > ALPHA:
         return RuledOut(f"{sign.noun} grew no more before the batch rose than by chance (p = {number(p_value)})")
     now, calm = sign.values[index:], sign.values[:index]

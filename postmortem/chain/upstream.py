@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -88,8 +88,9 @@ def upstream(case: Case, effect: Link) -> Upstream | None:
     """Iterations before the effect, at one plan: what got longer there did so by itself. None: times not recorded.
 
     First those that ran the calm tactic, which holds the shape class still. Where these show nothing, since the batch
-    had left the class by itself before, those of all tactics, each taken at its own calm level. Ranks' own times where
-    every rank recorded them, else the engine's.
+    had left the class by itself before, those of all tactics, each taken at its own calm level. Where prompts computed
+    in between leave it open, those that decoded alone. Ranks' own times where every rank recorded them, else the
+    engine's.
     """
     return upstream_of(case, effect.facts["stop"], effect.facts["tactic"])
 
@@ -100,11 +101,19 @@ def upstream_of(case: Case, stop: int, tactic: str) -> Upstream | None:
 
     def look() -> Upstream | None:
         before = case.iterations.filter(pl.col("iteration") < stop)
-        own = _look(case, before.filter(pl.col("algo_id") == tactic), waiting, 1)
+        calm = before.filter(pl.col("algo_id") == tactic)
+        own = _look(case, calm, waiting, 1)
         if own is not None and own.significant:
             return own
         every = _look(case, before.filter(pl.col("algo_id").is_not_null()), waiting, 2)
-        return every if every is not None and every.significant else own
+        if every is not None and every.significant:
+            return every
+        decoded = calm.filter(pl.col("requests") == pl.col("batch_size"))  # a prompt in the batch has no step yet
+        alone = _look(case, decoded, waiting, 3) if decoded.height < calm.height else None
+        if alone is not None and alone.significant:
+            return replace(alone, source=f"{alone.source}, where no prompt was computed")
+        tells = own is not None and own.iterations.size >= 2 * SHORTEST  # of fewer, no two levels
+        return own if tells or every is None else every
 
     return case.worked_out("upstream", look, stop, tactic, waiting)
 

@@ -227,7 +227,8 @@ def _takes_a_share(found: Found, best: Found) -> bool:
     if found.share is None or best.share is None:
         return True
     left = 1 - min(1.0, best.share)
-    whole = best.range is None or best.range[1] >= 1  # the best may take all of it: nothing is left to share
+    # the best may take all of it: nothing is left to share
+    whole = best.whole or best.range is None or best.range[1] >= 1
     return found.share >= (HALF if whole else HALF * left)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from builders import OTHER, Trace, write_bundle
+from builders import OTHER, Trace, straggler, write_bundle
 
 from postmortem.api import Incident
 from postmortem.chain.kinds.batch_change import _changed, _held, _Run
@@ -66,6 +66,23 @@ def test_held_back() -> None:
     assert _held(run(sizes, tactics, [0, 0, 0, 0, 11, 8, 10])) is None  # with all of them it is still too small
     assert _held(run(sizes, tactics, [0, 0, 12, 12, 12, 8, 14])) is None  # they waited from the change on: that is it
     assert _held(run([24, 24, 12, 12, 30, 30, 30], tactics, [0, 0, 0, 0, 12, 8, 14])) is None  # it was larger
+    assert (
+        _held(run([24, 24, 20, 24, 24, 24, 24], tactics, [0, 0, 0, 0, 12, 8, 14])) is None
+    )  # tactic A takes 24 as well
+
+
+@pytest.mark.parametrize(
+    ("tactics", "waiting", "requests", "turns"),
+    [
+        ("BBABB", [0, 0, 12, 12, 12], None, True),  # 12 sat the one out
+        ("BBABB", [0, 0, 0, 12, 12], None, False),  # nobody did: by itself it had come to 24
+        ("BBABB", [0, 0, 0, 12, 12], 6, True),  # who did is recorded of 6 requests alone
+        ("AAABB", [0, 0, 12, 12, 12], None, False),
+    ],
+)
+def test_batches_take_turns(tactics: str, waiting: list[int | None], requests: int | None, turns: bool) -> None:
+    """One iteration alone in the calm tactic, between others, is a turn where some sat it out."""
+    assert run([12, 12, 24, 12, 12], tactics, waiting, requests).takes_turns is turns
 
 
 def test_those_who_had_waited_came_in() -> None:
@@ -157,3 +174,12 @@ def test_changes_of_tactic_that_no_batch_made(tmp_path: Path, opened: Opener) ->
     assert change.p_value == pytest.approx(2 * 6 / 7021)
     told = next(t.says for t in change.tests if t.name == "specificity")
     assert told.endswith("(2 of 4 changes of tactic fall on a change of batch)")
+
+
+def test_cut_as_soon_as_the_recording_begins(tmp_path: Path, opened: Opener) -> None:
+    """Four iterations before the cut tell of no two levels: whether they took longer is missing, not ruled out."""
+    calm, disturbed = straggler(batch=dict.fromkeys(range(4, 104), 12), flips={1: 30, 3: 40})
+    chain = opened(write_bundle(tmp_path, calm, disturbed)).chain("b-1")
+    assert [link.kind for link in chain.links] == ["batch_change", "algo_churn", "token_flip"]
+    assert not {"step_stretch", "collective_inflation"} & {a.kind for a in chain.alternatives}
+    assert "whether iterations before 4 took longer: too few are here to tell (4)" in [m.what for m in chain.missing]

@@ -55,6 +55,21 @@ def test_those_whom_it_kept_out_came_in_afterwards(
     assert counterfactual.figure == pytest.approx(share)
 
 
+def test_those_whom_it_holds_back(tmp_path: Path, opened: Opener) -> None:
+    """The batch had shrunk to 16 by itself; strict from 70 on it takes 13, and twelve wait, with whom it had the 24
+    that the calm tactic takes: of the 12 that are missing they are all, though it fell by 3 in that iteration.
+    """
+    strict = range(70, 100)
+    b = Trace("b", seed=1001, requests=14, flips={1: 85}, aside=dict.fromkeys(range(2, 14), strict))
+    b.batch = dict.fromkeys(range(60, 70), 16) | dict.fromkeys(strict, 13)
+    chain = opened(write_bundle(tmp_path, Trace("a", requests=14), isolated(b, 70, 100))).chain("b-1")
+    assert [link.kind for link in chain.links] == ["isolation_change", "batch_change", "algo_churn", "token_flip"]
+    root, held = chain.links[:2]
+    assert (root.iteration, held.iteration, held.baseline, held.value) == (70, 70, 25, 13)
+    counterfactual = next(t for t in root.tests if t.name == "counterfactual")
+    assert counterfactual.says == "nobody waited before iteration 70, up to 12 since: 100 % of the change"
+
+
 @pytest.mark.slow
 def test_a_posture_that_moved_no_batch(tmp_path: Path, opened: Opener) -> None:
     """Isolation became strict seven iterations before the batch was cut, and the batch stayed: it is not that."""

@@ -118,6 +118,14 @@ def test_neither_arrivals_nor_waits_recorded(tmp_path: Path, opened: Opener) -> 
     }
 
 
+def test_a_queue_that_stays_rules_no_arrivals_out(tmp_path: Path, opened: Opener) -> None:
+    """A batch with room takes all who come, and nobody waits: only times of arrival would tell."""
+    chain = asked(tmp_path, opened, 0, quiet=("admitted_ns",))
+    assert "load_surge" not in {a.kind for a in chain.alternatives}
+    (missing,) = (m for m in chain.missing if m.what.startswith("how many requests arrived before the batch rose"))
+    assert missing.record == "admitted_ns in x records, by the clock of the s records"
+
+
 @pytest.mark.slow
 def test_a_longer_queue_alone(tmp_path: Path, opened: Opener) -> None:
     """No times of arrival; requests wait 20 ms longer from iteration 60 on."""

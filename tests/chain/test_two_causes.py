@@ -31,6 +31,7 @@ def test_two_late_ranks(tmp_path: Path, opened: Opener, weak: float) -> None:
     named = [(c.kind, c.rank) for c in (chain.root_cause, *chain.contributing)]
     assert sorted(named) == [("kv_eviction", 3), ("quant_stall", 1)]
     assert named[0] == (("kv_eviction", 3) if weak > 5 else ("quant_stall", 1))
+    assert f"rank {named[0][1]} (one of 2 late ranks) kept the others waiting" in chain.narrative
 
 
 def test_the_later_rank_is_the_root(tmp_path: Path, opened: Opener) -> None:
@@ -49,3 +50,17 @@ def test_late_rank_and_slow_fabric(tmp_path: Path, opened: Opener) -> None:
     assert chain.root_cause is not None
     assert (chain.root_cause.kind, chain.root_cause.rank) == ("quant_stall", 2)
     assert [(c.kind, c.rank) for c in chain.contributing] == [("fabric_congestion", None)]
+
+
+def test_what_calm_iterations_vary_by_contributes_nothing(tmp_path: Path, opened: Opener) -> None:
+    """Transfers that take 0.05 ms more, beside a rank 5 ms late: half of the calm iterations lie farther off."""
+    late = range(60, 112)
+    calm, disturbed = straggler(ranks=4, late=2, flips={1: 106}, batch=dict.fromkeys(range(104, 118), 12))
+    disturbed.extra_ms, disturbed.transfer_extra_ms = dict.fromkeys(late, 5.0), dict.fromkeys(late, 0.05)
+    disturbed.rank_fields = {2: {"dequant_cycles": lambda i: 40 if i in late else 0}}
+    chain = opened(write_bundle(tmp_path, calm, disturbed)).chain("b-1")
+    assert chain.root_cause is not None
+    assert (chain.root_cause.kind, chain.root_cause.rank) == ("quant_stall", 2)
+    assert not chain.contributing
+    (why,) = (a.ruled_out for a in chain.alternatives if a.kind == "fabric_congestion")
+    assert why.startswith("seen, but weaker")

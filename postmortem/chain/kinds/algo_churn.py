@@ -9,7 +9,7 @@ import polars as pl
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.model import Link, Test
-from postmortem.chain.other_plan import link_of, steps_of
+from postmortem.chain.other_plan import by_name, link_of, steps_of
 from postmortem.chain.tests_of import mechanism, order
 
 if TYPE_CHECKING:
@@ -112,7 +112,8 @@ def _beside_its_steps(case: Case, known: pl.DataFrame) -> Outcome:
                 f"{other} of {ran.len()} iterations until its next ran another tactic",
                 "recompute_tokens in its s records",
             )
-    return RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic")
+    named = by_name(*(known[f"algo_id_{side}"][-1] for side in ("reference", "recorded")))
+    return RuledOut(f"all {known.height} steps up to the flip ran the reference's tactic{named}")
 
 
 KIND = Kind(

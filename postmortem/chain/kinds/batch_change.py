@@ -101,8 +101,12 @@ class _Run:
 
     @property
     def takes_turns(self) -> bool:
-        """Whether the calm tactic had run for one iteration alone before, between others."""
-        return self.left > 1 and self.tactics[self.left - 2] not in {None, self.calm}
+        """Whether the calm tactic had run for one iteration alone before, between others, for all that is known.
+
+        Where nobody sat it out, a batch near the border went over it by itself.
+        """
+        alone = self.left > 1 and self.tactics[self.left - 2] not in {None, self.calm}
+        return alone and not self.nobody_waited(self.left - 1, self.left - 1)
 
     def nobody_waited(self, first: int, last: int) -> bool:
         """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
@@ -135,8 +139,8 @@ class _Change:
     """``at``: index of its first iteration; ``stop``: index before which its cause lies; sizes before and after.
 
     ``stays``: how often the calm tactic would have run without it, with the sentence; None: by batches as before.
-    ``ebb``: the batch shrank with nobody kept waiting. ``cuts``: iterations of earlier cuts, the latest first;
-    each held back those that filled the batch until the next.
+    ``ebb``: the batch shrank with nobody kept waiting. ``waited``: how many did at most from ``stop`` on.
+    ``cuts``: iterations of earlier cuts, the latest first; each held back those that filled the batch until the next.
     """
 
     at: int
@@ -147,18 +151,19 @@ class _Change:
     mechanism: str
     stays: tuple[float, str] | None = None
     ebb: bool = False
+    waited: int = 0
     cuts: tuple[int, ...] = ()
 
 
 def _held(run: _Run) -> _Change | None:
-    """Requests waited while the batch ran short of them: with them it would have had the calm tactic's size."""
+    """Requests waited while the batch ran short of them: with them alone it would have had the calm tactic's size."""
     since = run.held_since(run.here)
     if not run.left < since <= run.here or run.sizes[run.here] > run.sizes[run.left - 1]:
         return None
     numbers, held = run.known["iteration"], run.sizes[since : run.here + 1]
     wanted = [size + waiting for size, waiting in zip(held, run.waiting[since : run.here + 1], strict=True)]
     fewest = min(s for s, t in zip(run.sizes, run.tactics, strict=True) if t == run.calm)
-    enough = [w >= fewest for w in wanted]
+    enough = [size < fewest <= w for size, w in zip(held, wanted, strict=True)]
     if not any(enough):
         return None
     most = max(range(len(wanted)), key=lambda k: (wanted[k], k))
@@ -169,6 +174,7 @@ def _held(run: _Run) -> _Change | None:
         f"{wanted[most] - held[most]} more waited",
         f"requests waited in every iteration from {numbers[since]} to the flip's",
         (stays, f"{sum(enough)} of {len(enough)} batches would have had the {fewest} that tactic {run.calm} takes"),
+        waited=wanted[most] - held[most],
     )  # fmt: skip
 
 
@@ -200,7 +206,7 @@ def _changed(run: _Run) -> _Change:
             said += f", when those came in that had waited since {numbers[since]}"
             stop = since
     first = f"iteration {numbers[left]} is the first of the stretch that ran the other tactic"
-    return _Change(at, stop, before, after, said, first, None, ebb)
+    return _Change(at, stop, before, after, said, first, None, ebb, max(run.waiting[stop:at], default=0))
 
 
 def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
@@ -247,8 +253,10 @@ def _link(case: Case, effect: Link, run: _Run, change: _Change) -> Found:
             "tactic": run.calm if change.stop == change.at == run.left else run.tactics[max(0, change.stop - 1)],
             "stop": numbers[change.stop],
             "changed": numbers[run.left],
+            "flipped": numbers[run.here],
             "reached": numbers[change.at + run.sizes[change.at : run.here + 1].index(change.after)],
             "backlog": change.stop < change.at and run.cut_before(change.stop, change.at),
+            "waited": change.waited,
             "ebb": change.ebb,
             "posture": run.posture_at(change.stop),
             "turns": change.at == run.left and run.takes_turns,

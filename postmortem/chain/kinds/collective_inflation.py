@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from postmortem.chain.inflation import inflated
 from postmortem.chain.kind import Kind, Outcome, RuledOut, Unseen
+from postmortem.chain.taken_over import taken_over
 from postmortem.chain.upstream import upstream
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
             "how long collectives took before the batch changed",
             "comm_ms and sync_ms in s records, or NVTX collective ranges",
         )
+    if (over := taken_over(case, effect)) is not None:
+        return RuledOut(over)
     return inflated(
         case,
         effect,

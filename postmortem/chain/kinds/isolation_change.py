@@ -52,6 +52,10 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     share = max(0.0, min(1.0, (float(np.median(without)) - float(np.median(under))) / change)) if change else 0.0
     medians = f"{np.median(without):.0f} under {modes[at - 1]}, {np.median(under):.0f} in the median under {modes[at]}"
     said = f"the batch is {medians}: {percent(share)} of the change"
+    waited = effect.facts["waited"]
+    if numbers[at] == effect.facts["stop"] and waited > share * abs(change):
+        share = min(1.0, waited / abs(change))
+        said = f"nobody waited before iteration {numbers[at]}, up to {waited} since: {percent(share)} of the change"
     tests = (
         order(numbers[at], effect.facts["stop"]),
         Test(

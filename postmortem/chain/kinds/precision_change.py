@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from postmortem.chain.kind import Kind, Outcome, RuledOut, Unseen
-from postmortem.chain.other_plan import link_of, steps_of
+from postmortem.chain.other_plan import by_name, link_of, steps_of
 
 if TYPE_CHECKING:
     from postmortem.chain.case import Case
@@ -22,7 +22,8 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if isinstance(steps, Unseen):
         return steps
     if steps.other.is_empty():
-        return RuledOut(f"all {steps.known.height} steps up to the flip ran the reference's precision")
+        named = by_name(*(steps.known[f"precision_path_{side}"][-1] for side in ("reference", "recorded")))
+        return RuledOut(f"all {steps.known.height} steps up to the flip ran the reference's precision{named}")
     return link_of(case, steps, kind=KIND.name, column="precision_path", noun="precision", pairs="flip_by_precision")
 
 

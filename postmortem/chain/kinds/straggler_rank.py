@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.counterfactual import share_removed, without_excess
+from postmortem.analyses.counterfactual import as_when_calm, share_removed, without_excess
 from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
@@ -57,11 +57,11 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if not seen:
         return RuledOut(f"rank {times.ranks[late[0].column]} was late only after the batch had changed")
     late = [one for one, _ in seen]
-    shares, every = _shares(times, now, up.total_ms[up.found.now], up.total_ms[up.found.calm], late)
+    shares, wholes, every = _shares(times, now, up.total_ms[up.found.now], up.total_ms[up.found.calm], late)
     found = []
-    for (one, spell), share in zip(seen, shares, strict=True):
+    for (one, spell), share, whole in zip(seen, shares, wholes, strict=True):
         link = _found(case, effect, up, one, spell, share, len(late))
-        found.append(replace(link, together=(every[1], every[2])))
+        found.append(replace(link, together=(every[1], every[2]), whole=whole))
     found.sort(key=lambda f: -(f.share or 0.0))
     return replace(found[0], others=tuple(found[1:]))
 
@@ -116,31 +116,36 @@ def _shares(
     total: NDArray[np.float64],
     calm: NDArray[np.float64],
     late: list[Lateness],
-) -> tuple[list[tuple[float, float, float]], tuple[float, float, float]]:
-    """How much of the inflation each late rank answers for, and all of them together: (share, low, high).
+) -> tuple[list[tuple[float, float, float]], list[bool], tuple[float, float, float]]:
+    """How much of the inflation each late rank answers for, whether all, and all of them together: (share, low, high).
 
     Where several are late in the same iterations, taking one out leaves the others in the way. A rank's
     share is then the mean of what goes with it alone and of what goes with it last, all others out
     already: Shapley's value for two, and the mean of its two extremes for more.
     """
 
-    def gone(ranks: list[Lateness]) -> tuple[float, float, float]:
+    def replayed(ranks: list[Lateness]) -> NDArray[np.float64]:
         compute, transfer = times.compute_ms[now], times.transfer_ms[now]
         columns = {one.column: one.calm_ms for one in ranks}
         # what goes is taken off the time at one plan: a batch that grew meanwhile is no rank's doing
         goes = without_excess(compute, transfer, {}) - without_excess(compute, transfer, columns)
-        return share_removed(total, total - goes, calm)
+        left: NDArray[np.float64] = total - goes
+        return left
+
+    def gone(ranks: list[Lateness]) -> tuple[float, float, float]:
+        return share_removed(total, replayed(ranks), calm)
 
     every = gone(late)
+    wholes = [as_when_calm(replayed([one]), calm) for one in late]
     if len(late) == 1:
-        return [every], every
+        return [every], wholes, every
     shares = []
     for one in late:
         alone, rest = gone([one]), gone([other for other in late if other is not one])
         # the bounds go together: all are of the same resampled iterations
         share, *bounds = ((alone[k] + every[k] - rest[k]) / 2 for k in range(3))
         shares.append((share, min(share, *bounds), max(share, *bounds)))
-    return shares, every
+    return shares, wholes, every
 
 
 def _found(
@@ -167,7 +172,10 @@ def _found(
     start, end = case.times_of(window)
     link = Link(
         kind=KIND.name,
-        summary=(f"rank {rank} kept the others waiting: {with_unit(excess, 'ms')} later an iteration than when calm"),
+        summary=(
+            f"rank {rank}{together} kept the others waiting: "
+            f"{with_unit(excess, 'ms')} later an iteration than when calm"
+        ),
         grade=grade(tests),
         replica=case.replica,
         rank=rank,

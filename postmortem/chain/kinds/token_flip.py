@@ -121,7 +121,7 @@ def _noise(case: Case) -> tuple[float | None, int]:
     was the reference's plan: a margin moves as far from the one to the other as back.
     """
     plan = {"tactic": "algo_id", "precision": "precision_path"}
-    plan |= {f"reference_{name}": f"{column}_reference" for name, column in plan.items()}
+    plan |= {f"reference_{name}": f"{column}_recorded" for name, column in plan.items()}
     ran = case.steps.select(pl.col(column).alias(name) for name, column in plan.items()).unique()
     other = ran.filter(
         pl.col("tactic").ne_missing(pl.col("reference_tactic"))

@@ -1,0 +1,60 @@
+"""A batch that was still small when what had cut it was over: another rank, or the fabric, had taken its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from postmortem.analyses.lateness import lead_of_others
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point
+from postmortem.analyses.stats.level import ALPHA
+from postmortem.analyses.stretch import NEAREST
+from postmortem.base.units import with_unit
+from postmortem.chain.grade import HALF
+from postmortem.chain.upstream import FARTHEST
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from postmortem.chain.case import Case
+    from postmortem.chain.model import Link
+
+
+def taken_over(case: Case, effect: Link) -> str | None:
+    """What held collectives up and was over before the flip, with what did since; None where that did not happen.
+
+    ``effect`` is the link of the cut. Of what held collectives up most just after it, a rank or the transfer,
+    half was gone just before the flip, and another had risen by half of that at least: it may have kept the batch small
+    by itself. The p-values of both changes are corrected for as many parts as there are.
+    """
+    times, facts = case.rank_times, effect.facts
+    if (
+        times is None
+        or times.absent
+        or len(times.ranks) < 2
+        or effect.iteration is None
+        or facts["direction"] != "drop"
+    ):
+        return None
+    before = np.flatnonzero(times.iterations < facts["stop"])[-NEAREST:]
+    run = np.flatnonzero((times.iterations >= effect.iteration) & (times.iterations <= facts["flipped"]))[-FARTHEST:]
+    if not before.size or not run.size:
+        return None
+
+    def parts(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.column_stack([lead_of_others(times.compute_ms[rows]), times.transfer_ms[rows].min(axis=1)])
+
+    beyond = np.maximum(0.0, parts(run) - np.median(parts(before), axis=0))
+    first, last = (np.median(beyond[some], axis=0) for some in (slice(SHORTEST), slice(-SHORTEST, None)))
+    ended, began = int(np.argmax(first)), int(np.argmax(last - first))
+    fell, rose = float(first[ended] - last[ended]), float(last[began] - first[began])
+    if fell < HALF * first[ended] or rose < HALF * fell:
+        return None
+    changes = [change_point(beyond[:, part]) for part in (ended, began)]
+    if any(c is None or c.p_value * beyond.shape[1] > ALPHA for c in changes):
+        return None
+    over, since = (int(times.iterations[run[c.index]]) for c in changes if c is not None)
+    what, other = ("transfers" if part == len(times.ranks) else f"rank {times.ranks[part]}" for part in (ended, began))
+    took = f"{other} took {with_unit(rose, 'ms')} more from iteration {since} on, and the batch stayed small"
+    return f"{what} took {with_unit(fell, 'ms')} less from iteration {over} on: what had cut the batch was over; {took}"
