@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # In so many steps a plan that moves one margin in twenty moves one at least, nineteen times in twenty: 59.
 STILL = math.ceil(math.log(ALPHA) / math.log(1 - ALPHA))
+# What a plan is made of: the columns of s records, and their names in the queries of margins.
 PLAN = {"algo_id": "tactic", "precision_path": "precision"}
 
 

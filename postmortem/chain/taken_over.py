@@ -26,7 +26,8 @@ def taken_over(case: Case, effect: Link) -> str | None:
 
     ``effect`` is the link of the cut. Of what held collectives up most just after it, a rank or the transfer,
     half was gone just before the flip, and another had risen by half of that at least: it may have kept the batch small
-    by itself. The p-values of both changes are corrected for as many parts as there are.
+    by itself. The p-values of both changes are corrected for as many parts as there are. Of more iterations than
+    FARTHEST the last are looked at.
     """
     times, facts = case.rank_times, effect.facts
     if (

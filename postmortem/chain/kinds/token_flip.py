@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from postmortem.base.units import number
+from postmortem.chain.case import PLAN
 from postmortem.chain.grade import grade
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut
 from postmortem.chain.model import Link, Missing, Test
@@ -79,7 +80,8 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
         said = (
             f"its runner-up was {step['top2_token_id']}: the margin does not tell how far {flip.reference_token_id} was"
         )
-        decides = Missing("how far apart the two tokens were", "the logits of both")
+        # margin reaches to the runner-up alone, and no bundle holds more
+        decides = Missing("how far apart the two tokens were", "both logits in the server itself: no bundle holds them")
         return Test("size", None, said, mine, "logits"), (decides,)
     widest, known = _noise(case)
     moved = mine + (theirs or 0.0)  # at least: where the reference's is not recorded, its part is not told
@@ -120,7 +122,7 @@ def _noise(case: Case) -> tuple[float | None, int]:
     Over all replays of the bundle, up to their own flips: one request's few steps say little. Whichever of the two
     was the reference's plan: a margin moves as far from the one to the other as back.
     """
-    plan = {"tactic": "algo_id", "precision": "precision_path"}
+    plan = {name: column for column, name in PLAN.items()}
     plan |= {f"reference_{name}": f"{column}_recorded" for name, column in plan.items()}
     ran = case.steps.select(pl.col(column).alias(name) for name, column in plan.items()).unique()
     other = ran.filter(
