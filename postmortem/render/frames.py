@@ -92,7 +92,7 @@ def gather(
     """All frames that the charts (by default: all of them) want for one request.
 
     A frame is fetched by the name of its question. Charts that draw a frame's ``replica`` get all replicas, the
-    others that of the flip, or without a chain the first.
+    others that of the flip, where none is that of the request, or without a chain the first.
     """
     wanted: dict[str, bool] = {}
     for chart in drawn or charts().values():
@@ -101,7 +101,7 @@ def gather(
     out = Gathered()
     out.frames["links"] = links_frame(chain)
     iterations, why = fetched(catalogue, "iterations")
-    replica = _replica(chain, iterations)
+    replica = _replica(catalogue, chain, iterations)
     if iterations is None:
         out.absent["iterations"] = out.absent["tactic_iterations"] = why
     else:
@@ -136,11 +136,12 @@ def _baseline(chain: Chain | None, iterations: pl.DataFrame | None) -> pl.DataFr
     return _NO_WINDOW
 
 
-def _replica(chain: Chain | None, iterations: pl.DataFrame | None) -> str | None:
+def _replica(catalogue: Catalogue, chain: Chain | None, iterations: pl.DataFrame | None) -> str | None:
     places: list[str | None] = []
     if chain is not None:
         places.append(chain.flip.replica if chain.flip is not None else None)
         places += [link.replica for link in chain.links]
+        places += [row["replica"] for row in catalogue.rows("requests", req_id=chain.req_id)]
     if iterations is not None:
         places += iterations["replica"].drop_nulls().unique().sort().to_list()
     return next((place for place in places if place is not None), None)

@@ -319,6 +319,15 @@ def test_charts_of_the_tactics_count_the_same_calm(shipped: dict[str, Any]) -> N
     assert "in the mean of 226 iterations" in CHARTS["fragment_utilisation"].says(frames)
 
 
+def test_a_request_that_kept_its_tokens_is_drawn_on_its_own_replica(shipped: dict[str, Any]) -> None:
+    """No link and no flip name a replica: b-107 ran on replica b, and a stands first."""
+    incident = shipped["memory_evaporation"]
+    chain = incident.chain("b-107")
+    assert (chain.verdict.value, chain.flip, chain.links) == ("no_divergence", None, ())
+    frames = gather(incident.catalogue, chain, drawn=(CHARTS["incident_timeline"],)).frames
+    assert frames["iterations"]["replica"].unique().to_list() == ["b"]
+
+
 @pytest.mark.slow
 def test_a_chart_is_saved_as_svg_and_png(shipped: dict[str, Any], tmp_path: Any) -> None:
     """A chart of a recorded incident saves as SVG and as PNG."""
