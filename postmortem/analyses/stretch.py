@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from postmortem.analyses.stats.changepoint import SHORTEST, ChangePoint, change_point
 from postmortem.analyses.stats.intervals import median_effect
-from postmortem.analyses.stats.level import ALPHA
-from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stats.level import ALPHA, DEVIATIONS
+from postmortem.analyses.stats.median_mad import NORMAL_CONSISTENCY, mad, median
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,8 +107,7 @@ def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) 
 
 def ms_a_sequence(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float | None:
     """How much longer an iteration takes for each sequence more, as ``at_one_size`` has it; None where one size ran."""
-    sizes, counts = np.unique(batch[~np.isnan(batch)], return_counts=True)
-    sizes = sizes[counts >= SHORTEST]
+    sizes, _ = _sizes(batch)
     if sizes.size < 2:
         return None
     medians = np.array([median(ms[batch == size]) for size in sizes])
@@ -117,6 +117,36 @@ def ms_a_sequence(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float 
     order = np.argsort(slopes)
     weight = np.cumsum(apart[order])
     return max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
+
+
+def size_doubt(
+    flat_ms: NDArray[np.float64], batch: NDArray[np.float64], calm: NDArray[np.int64], now: NDArray[np.int64]
+) -> tuple[float, float]:
+    """What the batch of ``now`` may have added to times that stand at one size already: (least, most) ms, 95 %.
+
+    The slope taken off is as well known as the medians it was learnt from, each off by the root of pi / (2 n) standard
+    deviations of its n iterations; Theil's and Sen's has pi / 3 of the variance that least squares have (Sievers 1978).
+    Where one size alone ran when calm nothing was taken off: work is at most in proportion to the sequences. (0, 0)
+    where the batch had the same size, or none is recorded.
+    """
+    told = calm[~np.isnan(batch[calm])]
+    more = np.nanmedian(batch[now]) - median(batch[told]) if told.size and not np.isnan(batch[now]).all() else 0.0
+    sizes, counts = _sizes(batch[told])
+    if sizes.size < 2:
+        off = (0.0, median(flat_ms[told]) / median(batch[told])) if more else (0.0, 0.0)
+    else:
+        apart = (sizes - sizes.mean()) ** 2
+        variances = pi / 2 * (NORMAL_CONSISTENCY * mad(flat_ms[told])) ** 2 / counts
+        slope_off = DEVIATIONS * sqrt(pi / 3 * float((apart * variances).sum())) / float(apart.sum())
+        off = -slope_off, slope_off
+    least, most = sorted(more * slope for slope in off)
+    return float(least), float(most)
+
+
+def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The sizes that ran at least SHORTEST iterations, and how many."""
+    sizes, counts = np.unique(batch[~np.isnan(batch)], return_counts=True)
+    return sizes[counts >= SHORTEST], counts[counts >= SHORTEST]
 
 
 def at_one_plan(

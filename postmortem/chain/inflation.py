@@ -10,6 +10,8 @@ from postmortem.analyses.counterfactual import as_when_calm, share_removed
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
+from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stretch import size_doubt
 from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.filled import filled
@@ -56,7 +58,9 @@ def inflated(
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:
             return RuledOut(f"iterations had their calm length again from {up.calm_again} on")
-        return RuledOut(f"iterations before {effect.facts['stop']} {took}: within chance")
+        by_size = up.found is not None and size_doubt(up.total_ms, up.batch, up.found.calm, up.found.now) != (0, 0)
+        chance = "within chance, and what batches of another size may take" if by_size else "within chance"
+        return RuledOut(f"iterations before {effect.facts['stop']} {took}: {chance}")
     if (more := _more_than_length(case, effect, up, up.found.ratio[2])) is not None:
         return more
     now, calm = part_ms[up.found.now], part_ms[up.found.calm]
@@ -69,6 +73,9 @@ def inflated(
         effect_size, low, high = median_effect(now, calm, "difference")
         longer = f"{with_unit(effect_size, 'ms')} more than"
         said = f"{part} took {longer} its calm time"
+    least, most = size_doubt(part_ms, up.batch, up.found.calm, up.found.now)
+    scale = median(calm) if unit == "ratio" else 1.0
+    low, high = low - most / scale, high - least / scale
     if not low > none:
         sure = f"95 % interval {with_unit(low, unit)} to {with_unit(high, unit)}"
         return RuledOut(f"{said} ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}")

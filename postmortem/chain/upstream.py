@@ -12,7 +12,7 @@ import polars as pl
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, stretch
+from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, size_doubt, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF
 
@@ -31,11 +31,16 @@ FARTHEST = 10_000
 
 @dataclass(frozen=True)
 class Upstream:
-    """Arrays in step with ``iterations``, ms at one batch size; ``comm_ms``: the longest of any rank in collectives."""
+    """Arrays in step with ``iterations``, ms at one batch size, of which ``batch`` are those that ran.
+
+    ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived.
+    """
 
     iterations: NDArray[np.int64]
+    batch: NDArray[np.float64]
     total_ms: NDArray[np.float64]
     comm_ms: NDArray[np.float64] | None
+    transfer_ms: NDArray[np.float64] | None
     compute_ms: NDArray[np.float64] | None
     found: Stretch | None
     ranks: RankTimes | None
@@ -130,6 +135,7 @@ def _look(case: Case, before: pl.DataFrame, waiting: float, looks: int) -> Upstr
                 told,
                 np.median(times.total_ms[rows], axis=1),
                 (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1),
+                times.transfer_ms[rows].min(axis=1),  # slower on all ranks: the one that saw least of it
                 times.compute_ms[rows].min(axis=1),
                 times,
                 rows,
@@ -143,7 +149,7 @@ def _look(case: Case, before: pl.DataFrame, waiting: float, looks: int) -> Upstr
     comm = None if told["comm_ms"].null_count() else np.minimum(total, told["comm_ms"].to_numpy() * waiting)
     compute = None if comm is None else total - comm
     numbers = told["iteration"].to_numpy()
-    return _upstream(numbers, told, total, comm, compute, None, None, "the engine's s records", looks)
+    return _upstream(numbers, told, total, comm, None, compute, None, None, "the engine's s records", looks)
 
 
 def _upstream(
@@ -151,6 +157,7 @@ def _upstream(
     told: pl.DataFrame,
     total: NDArray[np.float64],
     comm: NDArray[np.float64] | None,
+    transfer: NDArray[np.float64] | None,
     compute: NDArray[np.float64] | None,
     ranks: RankTimes | None,
     rows: NDArray[np.int64] | None,
@@ -166,7 +173,7 @@ def _upstream(
     if named.sum() >= SHORTEST:
         first = int(named.argmax())
         iterations, told, total, named = iterations[first:], told[first:], total[first:], named[first:]
-        comm, compute = (None if part is None else part[first:] for part in (comm, compute))
+        comm, transfer, compute = (None if part is None else part[first:] for part in (comm, transfer, compute))
         rows = None if rows is None else rows[first:]
     sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     tactics = told["algo_id"].rank("dense").to_numpy()
@@ -179,14 +186,18 @@ def _upstream(
         calm = int(found.calm[-1]) + 1
         flat = at_one_plan(total, sizes, tactics, calm)
         known = ~np.isnan(flat)
-        comm, compute = (
+        comm, transfer, compute = (
             None if part is None else np.maximum(0.0, at_one_plan(part, sizes, tactics, calm)[known])
-            for part in (comm, compute)
+            for part in (comm, transfer, compute)
         )
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
-        named = named[known]
+        named, sizes = named[known], sizes[known]
         found = _latest(iterations, total, named, looks)
-    return Upstream(iterations, total, comm, compute, found, ranks, rows, source)
+    if found is not None:
+        least, most = (by / found.total_calm_ms for by in size_doubt(total, sizes, found.calm, found.now))
+        ratio, low, high = found.ratio
+        found = replace(found, ratio=(ratio, low - most, high - least))
+    return Upstream(iterations, sizes, total, comm, transfer, compute, found, ranks, rows, source)
 
 
 def _latest(

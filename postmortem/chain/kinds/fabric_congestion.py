@@ -18,7 +18,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect is None:
         return RuledOut("there is no effect")
     up = upstream(case, effect)
-    if up is None or up.ranks is None or up.rows is None:
+    if up is None or up.ranks is None or up.transfer_ms is None:
         return Unseen(
             "how long transfers took once all ranks had arrived",
             "comm_ms and sync_ms of every rank, or collective ranges or kernels of every rank",
@@ -29,7 +29,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         up,
         kind=KIND.name,
         part="transfer between ranks that had all arrived",
-        part_ms=up.ranks.transfer_ms[up.rows].min(axis=1),  # slower on all ranks: the one that saw least of it
+        part_ms=up.transfer_ms,
         summary="transfers between ranks took {ratio} their calm median although all had arrived",
         queries=("rank_iterations", "collectives"),
     )

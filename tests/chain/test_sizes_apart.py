@@ -1,0 +1,49 @@
+"""A batch of a size that no calm iteration had: what size does to times is known only as well as its slope."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from builders import write_bundle
+
+from postmortem.api import Incident
+from postmortem.chain.model import Chain
+from tests.chain.test_filled import CUT, FILLS, cut_after_filling
+
+FROM = 52  # the recording begins here: eighteen calm iterations, in which no ten in a row were as slow by chance
+
+Opener = Callable[..., Incident]
+
+
+def filled_beyond(folder: Path, opened: Opener, *, more_ms: float) -> Chain:
+    """Batches of 22, 24 and 26 take turns, 0.2 ms of compute and 0.05 of transfer apart for each sequence; then ten of
+    40 run, which take ``more_ms`` besides, until the cut."""
+    traces = cut_after_filling(0)
+    for trace in traces:
+        trace.batch = {i: 22 + 2 * (i % 3) for i in range(trace.iterations)} | trace.batch
+        apart = {i: size - 24 for i, size in trace.batch.items()}
+        full = range(FILLS, CUT) if trace is traces[1] else ()
+        trace.all_extra_ms = {i: 0.2 * by + more_ms * (i in full) for i, by in apart.items()}
+        trace.transfer_extra_ms = {i: 0.05 * by for i, by in apart.items()}
+    bundle = write_bundle(folder, *traces)
+    for file in bundle.glob("?.jsonl"):
+        lines = file.read_text().splitlines()
+        file.write_text("".join(f"{line}\n" for line in lines if json.loads(line).get("iteration", FROM) >= FROM))
+    return opened(bundle).chain("b-1")
+
+
+def test_what_forty_may_take_is_nobodys_fault(tmp_path: Path, opened: Opener) -> None:
+    """0.15 ms in 13: the slope, learnt from two sequences to either side, is not known to that, sixteen away."""
+    chain = filled_beyond(tmp_path, opened, more_ms=0.15)
+    assert [link.kind for link in chain.links] == ["batch_change", "algo_churn", "token_flip"]
+    why = {a.kind: a.ruled_out for a in chain.alternatives}
+    assert why["step_stretch"].endswith("within chance, and what batches of another size may take")
+
+
+def test_what_is_far_beyond_it_is_told(tmp_path: Path, opened: Opener) -> None:
+    """3 ms in 13 are beyond any slope that the calm sizes allow; transfers took what their size takes."""
+    chain = filled_beyond(tmp_path, opened, more_ms=3.0)
+    assert [link.kind for link in chain.links] == ["step_stretch", "batch_change", "algo_churn", "token_flip"]
+    assert chain.links[0].grade == "proven"
