@@ -13,8 +13,7 @@ from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
-from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import at_one_size
+from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 MESSAGES = 2_000  # looked at for a line, drawn at random where there are more: 999 resamples take a tenth of a second
 SEED = 20_260_103  # fixed: the same bundle gives the same interval
-NORMAL_REACH = 0.975  # the upper end of the customary 95 %
 SIZES = 16  # groups that different sizes are put into, equally full, where there are more of them
 
 
@@ -185,27 +183,11 @@ def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDA
     normal = np.concatenate([np.arange(s.first, s.stop) for s in spells if s.regime == "normal"] or [np.arange(0)])
     spells = [
         replace(s, regime="undecided")
-        if s.regime != "normal" and (times.absent or _by_batch(transfer, sizes, s, normal))
+        if s.regime != "normal" and (times.absent or by_batch(transfer, sizes, np.arange(s.first, s.stop), normal))
         else s
         for s in spells
     ]
     return times, flat, spells
-
-
-def _by_batch(
-    transfer: NDArray[np.float64], sizes: NDArray[np.float64], spell: Spell, normal: NDArray[np.int64]
-) -> bool:
-    """Whether a larger batch may be all that ails a spell: a slope learnt at few sizes says little of far larger ones.
-
-    Larger: its median is one that fewer than 1 in 40 normal iterations reach. Transfers take a start and a time a byte,
-    so that a batch of k times the size takes k times as long at most: what surely took longer is no batch's doing.
-    """
-    own, usual = sizes[spell.first : spell.stop], sizes[normal]
-    own, usual = own[~np.isnan(own)], usual[~np.isnan(usual)]
-    if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
-        return False
-    _, low, _ = median_effect(transfer[spell.first : spell.stop], transfer[normal], "ratio")
-    return low <= median(own) / median(usual)
 
 
 def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Of either level the nearest this many are compared: the median of a thousand is known to 4 % of one
 # iteration's deviation (1.25 / sqrt(1000)), and an older baseline is a worse one.
 NEAREST = 1_000
+NORMAL_REACH = 0.975  # the upper end of the customary 95 %
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,22 @@ def size_doubt(
         off = -slope_off, slope_off
     least, most = sorted(more * slope for slope in off)
     return float(least), float(most)
+
+
+def by_batch(
+    ms: NDArray[np.float64], batch: NDArray[np.float64], now: NDArray[np.int64], calm: NDArray[np.int64]
+) -> bool:
+    """Whether a larger batch may be all that ails ``now``: a slope learnt at few sizes says little of far larger ones.
+
+    Larger: its median is one that fewer than 1 in 40 calm iterations reach. Transfers take a start and a time a byte,
+    so that a batch of k times the size takes k times as long at most: what surely took longer is no batch's doing.
+    ``ms`` are times as they were, at no one size.
+    """
+    own, usual = batch[now][~np.isnan(batch[now])], batch[calm][~np.isnan(batch[calm])]
+    if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
+        return False
+    _, low, _ = median_effect(ms[now], ms[calm], "ratio")
+    return low <= median(own) / median(usual)
 
 
 def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -17,16 +17,24 @@ FROM = 52  # the recording begins here: eighteen calm iterations, in which no te
 Opener = Callable[..., Incident]
 
 
-def filled_beyond(folder: Path, opened: Opener, *, more_ms: float) -> Chain:
-    """Batches of 22, 24 and 26 take turns, 0.2 ms of compute and 0.05 of transfer apart for each sequence; then ten of
-    40 run, which take ``more_ms`` besides, until the cut."""
+def filled_beyond(
+    folder: Path, opened: Opener, *, more_ms: float = 0.0, slope_ms: float = 0.2, transfer_ms: float | None = None
+) -> Chain:
+    """Batches of 22, 24 and 26 take turns, ``slope_ms`` of compute and a fourth of it of transfer apart for each
+    sequence; then ten of 40 run, which take ``more_ms`` besides, until the cut.
+
+    With ``transfer_ms``, which is theirs, transfers take 6 ms when calm.
+    """
     traces = cut_after_filling(0)
     for trace in traces:
         trace.batch = {i: 22 + 2 * (i % 3) for i in range(trace.iterations)} | trace.batch
         apart = {i: size - 24 for i, size in trace.batch.items()}
         full = range(FILLS, CUT) if trace is traces[1] else ()
-        trace.all_extra_ms = {i: 0.2 * by + more_ms * (i in full) for i, by in apart.items()}
-        trace.transfer_extra_ms = {i: 0.05 * by for i, by in apart.items()}
+        trace.all_extra_ms = {i: slope_ms * by + more_ms * (i in full) for i, by in apart.items()}
+        trace.transfer_extra_ms = {i: slope_ms / 4 * by for i, by in apart.items()}
+        if transfer_ms is not None:
+            trace.transfer_ms = 6.0
+            trace.transfer_extra_ms |= dict.fromkeys(full, transfer_ms - trace.transfer_ms)
     bundle = write_bundle(folder, *traces)
     for file in bundle.glob("?.jsonl"):
         lines = file.read_text().splitlines()
@@ -47,3 +55,17 @@ def test_what_is_far_beyond_it_is_told(tmp_path: Path, opened: Opener) -> None:
     chain = filled_beyond(tmp_path, opened, more_ms=3.0)
     assert [link.kind for link in chain.links] == ["step_stretch", "batch_change", "algo_churn", "token_flip"]
     assert chain.links[0].grade == "proven"
+
+
+def test_steps_of_size_are_no_slow_fabric(tmp_path: Path, opened: Opener) -> None:
+    """Servers pad batches to set sizes: 22 to 26 take the same, and 40 may take 40 / 26 of it."""
+    chain = filled_beyond(tmp_path, opened, slope_ms=0.0, transfer_ms=8.5)
+    assert "fabric_congestion" not in [link.kind for link in chain.links]
+    told = "whether transfers were slow or took what batches of 40 take: when calm, 24 ran"
+    assert told in [m.what for m in chain.missing]
+
+
+def test_a_fabric_slower_than_its_batch(tmp_path: Path, opened: Opener) -> None:
+    """Three times as long is more than 40 sequences make of 24."""
+    chain = filled_beyond(tmp_path, opened, slope_ms=0.0, transfer_ms=18.0)
+    assert chain.links[0].kind == "fabric_congestion"
