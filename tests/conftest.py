@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -15,6 +16,9 @@ from postmortem.api import Incident, open_bundle
 
 ROOT = Path(__file__).parents[1]
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # as in the command: two seconds a worker
+
+settings.register_profile("suite", deadline=None)  # no test is timed: a busy machine fails none
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)

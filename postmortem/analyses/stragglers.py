@@ -9,7 +9,7 @@ import numpy as np
 
 from postmortem.analyses.counterfactual import without_excess
 from postmortem.analyses.lateness import lead_of_others
-from postmortem.analyses.stats.changepoint import change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point, raised_spell
 from postmortem.analyses.stats.intervals import block_length, share_of
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.permutation import RESAMPLES, SEED, p_of
@@ -60,19 +60,28 @@ def apart(compute_ms: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[n
     the iterations' length: a scheduler that answers with a smaller batch shortens them again.
     """
     beyond = beyond_peers(compute_ms)
+    found = _since_a_change(beyond)
+    if found is not None:
+        return found
+    once = raised_spell(beyond)  # a short one, far from either end, is no clear change of level
+    if once is None or 2 * once.p_value > ALPHA or once.first < SHORTEST:  # corrected for both looks
+        return None
+    return np.arange(once.first), np.arange(once.first, once.stop)
+
+
+def _since_a_change(beyond: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     change = change_point(beyond)
     if change is None or change.p_value > ALPHA:
         return None
-    if not change.rises:  # early in a recording, the end of it may be the clearest change
-        found = stretch(beyond[: change.index])
-        return None if found is None or 2 * found.change.p_value > ALPHA else (found.calm, found.now)
-    found = stretch(beyond)
-    if found is None or found.change.p_value > ALPHA:
+    until = beyond.size if change.rises else change.index  # early in a recording, its end may be the clearest change
+    found = stretch(beyond[:until])
+    if found is None or found.change.p_value * (1 if change.rises else 2) > ALPHA:
         return None
-    end = change_point(beyond[found.now])
-    if end is None or end.rises or 2 * end.p_value > ALPHA:  # corrected for the split before it
-        return found.calm, found.now
-    return found.calm, found.now[: end.index]
+    now = np.arange(found.change.index, until)
+    end = change_point(beyond[now]) if change.rises else None
+    if end is not None and not end.rises and 2 * end.p_value <= ALPHA:  # corrected for the split before it
+        now = now[: end.index]
+    return found.calm, now
 
 
 def stragglers(compute_ms: NDArray[np.float64], calm_ms: NDArray[np.float64] | None = None) -> list[Straggler]:

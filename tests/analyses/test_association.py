@@ -54,7 +54,7 @@ def test_too_few_or_constant(a: np.ndarray) -> None:
     assert correlation(np.arange(40.0), np.arange(40.0), np.arange(40) // 4) is None
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.sampled_from([np.exp, np.cbrt, lambda v: 3 * v - 1]))
 def test_only_order_counts(seed: int, rising: object) -> None:
     """A rising function of either series changes no figure; renaming groups neither; a falling one turns the sign."""

@@ -63,7 +63,7 @@ def test_the_articles_histograms() -> None:
     assert found.p_value <= 0.01  # a few turns by almost nothing, or by almost half the circle, come as far
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_against_the_whole_table(seed: int) -> None:
     """Distance, split and p are those of explicit sums over phases, groups and tactics, turn by turn."""
@@ -95,7 +95,7 @@ def test_against_the_whole_table(seed: int) -> None:
     assert 0 < parts.p_value <= 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_names_do_not_count(seed: int) -> None:
     """Tactics and shapes in another order, the same figures."""

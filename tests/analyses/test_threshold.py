@@ -69,7 +69,7 @@ def test_too_few_or_constant(level: np.ndarray, chosen: np.ndarray) -> None:
     assert threshold(level, chosen) is None
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_against_every_cut_and_turn(seed: int) -> None:
     """The separation is Kolmogorov's and Smirnov's of two samples, p that of Mann and Whitney's sum over all turns.

@@ -76,7 +76,7 @@ def test_a_family_is_the_mean_of_its_texts() -> None:
     assert rows["a-2"]["risk_any"] == each["a-2"]["risk_any"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     moves=st.lists(st.lists(SMALL, min_size=1, max_size=4), min_size=1, max_size=4),
     texts=st.lists(st.lists(SMALL, min_size=1, max_size=4), min_size=1, max_size=3),

@@ -50,7 +50,7 @@ def test_by_hand() -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=8)  # each makes a store
+@settings(max_examples=8)  # each makes a store
 @given(st.lists(st.tuples(st.sampled_from([8, 64, 4096]), st.integers(1_000, 90_000)), min_size=1, max_size=30))
 def test_as_numpy_has_it(transfers: list[tuple[int, int]]) -> None:
     """Every collective is in one row, and a row's figures are those of its transfers."""

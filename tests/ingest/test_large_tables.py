@@ -38,7 +38,7 @@ def arrow(rows: list[dict[str, Any]], names: list[str]) -> pa.Table:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(batch, st.sets(st.sampled_from(NUMBERS))), min_size=1, max_size=4), st.integers(1, 6))
 def test_what_was_put_in_comes_out(batches: list[tuple[list[dict[str, Any]], set[str]]], large: int) -> None:
     """Whatever columns which batch brings, and whichever of them is the first large one."""
@@ -85,7 +85,6 @@ def test_a_row_without_a_required_value_is_refused(tmp_path: Path, monkeypatch: 
         writer.append("kernels", pa.table({"start_ns": pa.array([1], pa.int64())}), source_id=0)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(0, 99), max_size=20)), max_size=12),
     st.integers(1, 7),

@@ -58,7 +58,7 @@ def store_of(folder: Path, files: dict[str, list[str]]) -> Path:
     return folder / "s.duckdb"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(RECORDS, st.integers(0, 2**32))
 def test_order_of_lines_leaves_no_trace(records: list[dict[str, Any]], seed: int) -> None:
     """The same lines in any order give the same store, doubles that contradict each other with them."""
@@ -70,7 +70,7 @@ def test_order_of_lines_leaves_no_trace(records: list[dict[str, Any]], seed: int
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(RECORDS, st.integers(0, 2**32))
 def test_files_leave_no_trace(records: list[dict[str, Any]], seed: int) -> None:
     """The same lines in one file or spread over three give the same records."""
@@ -96,7 +96,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(LINES)
 def test_the_ledger_balances(lines: list[bytes]) -> None:
     """Lines = parsed + ignored + rejected, after doubles were taken out as well, and each part is in its table."""
@@ -137,7 +137,7 @@ PLAIN = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PLAIN, min_size=1, max_size=4), st.booleans(), st.booleans())
 def test_the_fast_way_is_the_careful_way(records: list[dict[str, Any]], compact: bool, ascii_only: bool) -> None:
     """A block that the fast way takes has the rows of the careful way, and no reject."""
@@ -157,7 +157,7 @@ def test_the_fast_way_is_the_careful_way(records: list[dict[str, Any]], compact:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_floats_are_exact(values: list[float]) -> None:
     """The fast way reads every float to the last bit."""

@@ -79,7 +79,7 @@ STATE = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=15, phases=QUICK)
+@settings(max_examples=15, phases=QUICK)
 @given(st.lists(st.tuples(STATE, STATE), min_size=30, max_size=40))
 def test_ranks_and_their_replica(iterations: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     """Each rank has the article's regime, the replica its worse rank's; disagreements are with the first function."""
@@ -117,7 +117,7 @@ def test_ranks_and_their_replica(iterations: list[tuple[dict[str, Any], dict[str
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=5, phases=QUICK)
+@settings(max_examples=5, phases=QUICK)
 @given(st.lists(st.tuples(STATE, STATE), min_size=1, max_size=20))
 def test_renaming_ranks_renames_their_regimes(iterations: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
     """Ranks swapped: the replica's stretches stay, the ranks' are swapped."""

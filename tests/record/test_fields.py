@@ -62,7 +62,7 @@ def told(folder: Path) -> tuple[int, list[str]]:
     return lines, rejects
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(records(), min_size=1, max_size=8), st.sampled_from([None, 3]), st.sampled_from([None, "b"]))
 def test_what_is_written_is_read(some: list[tuple[str, dict[str, Any]]], rank: int | None, replica: str | None) -> None:
     """Whatever an engine hands over, the reader rejects no line, and what is not written is counted."""

@@ -32,18 +32,23 @@ def p_of(observed: float, drawn: NDArray[np.float64]) -> float:
     return float((1 + np.count_nonzero(reached)) / (1 + drawn.size))
 
 
-def block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.int64]:
-    """Orders of n places in which blocks of n^(1/3) neighbours stay together; shape (resamples, n).
+def block_shuffles(
+    n: int, resamples: int = RESAMPLES, seed: int = SEED, length: int | None = None
+) -> NDArray[np.int64]:
+    """Orders of n places in which blocks of ``length`` neighbours stay together, n^(1/3) where not given.
 
+    Shape (resamples, n).
     The series is cut at a random offset (circularly), so that no block border is fixed.
     """
-    return np.concatenate(list(parts_of_block_shuffles(n, resamples, seed)))
+    return np.concatenate(list(parts_of_block_shuffles(n, resamples, seed, length)))
 
 
-def parts_of_block_shuffles(n: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[NDArray[np.int64]]:
+def parts_of_block_shuffles(
+    n: int, resamples: int = RESAMPLES, seed: int = SEED, length: int | None = None
+) -> Iterator[NDArray[np.int64]]:
     """The same orders, so many at a time that a long series fills no memory."""
     rng = np.random.default_rng(seed)
-    length = block_length(n)
+    length = length or block_length(n)
     blocks = -(-n // length)
     orders = np.argsort(rng.random((resamples, blocks)), axis=1)
     offsets = rng.integers(0, n, size=(resamples, 1))

@@ -49,7 +49,7 @@ def test_flipped_bits(path: Path, reader: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=st.sampled_from(PLAIN), second=st.sampled_from(PLAIN))
 def test_two_logs_in_one(first: Path, second: Path) -> None:
     """Two logs one behind the other give the sum of their counts."""
@@ -95,7 +95,7 @@ def _told(folder: Path, lines: list[str]) -> dict[int, list[tuple[Any, ...]]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(one=OPS, two=OPS, dice=st.randoms(use_true_random=False))
 def test_interleaving_changes_no_counter(one: list[Any], two: list[Any], dice: random.Random) -> None:
     """Whole lines of two processes in any order leave each process's calls as they are alone."""

@@ -60,7 +60,7 @@ def brute_force(ranges, calls) -> list[tuple]:
     return sorted(rows)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(incidents=INCIDENTS)
 def test_equals_brute_force(tmp_path_factory, incidents):
     """On random stacks with ties, and calls that nest, cross and own any number of operations: the same rows."""
