@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.rank_times import rank_times
-from postmortem.analyses.stats.changepoint import SHORTEST, change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_point, raised_spell
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
 from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch
@@ -157,13 +157,21 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
 
 
 def _cuts(values: NDArray[np.float64], first: int, looks: int) -> list[tuple[int, float]]:
-    """Binary segmentation: change points that stay significant when corrected for the splits before them."""
+    """Binary segmentation: changes of level, else a spell, which far from either end is no clear change of level.
+
+    Those that stay significant when corrected for the splits before them, and a spell for both looks.
+    """
     found = change_point(values)
-    if found is None or found.p_value * looks > ALPHA:
+    ends, p_value = ([], 1.0) if found is None else ([found.index], found.p_value * looks)
+    if p_value > ALPHA and (once := raised_spell(values)) is not None:
+        ends, p_value = [end for end in (once.first, once.stop) if 0 < end < values.size], 2 * once.p_value * looks
+    if p_value > ALPHA:
         return []
-    left, right = values[: found.index], values[found.index :]
-    here = (first + found.index, min(1.0, found.p_value * looks))
-    return [*_cuts(left, first, 2 * looks), here, *_cuts(right, first + found.index, 2 * looks)]
+    cuts: list[tuple[int, float]] = []
+    for start, stop in pairwise([0, *ends, values.size]):
+        cuts += [(first + start, p_value)] if start else []
+        cuts += _cuts(values[start:stop], first + start, (1 + len(ends)) * looks)
+    return cuts
 
 
 def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDArray[np.float64], list[Spell]] | None:

@@ -180,6 +180,17 @@ def test_fabric_regimes() -> None:
     assert [s.regime for s in fabric_regimes(level[:280] * rng.normal(1, 0.05, 280))] == ["normal", "degraded"]
 
 
+def test_a_slow_fabric_for_a_short_while() -> None:
+    """Twice as slow for 50 of 1000 iterations, in their midst: they and no others are congested."""
+    for seed in range(10):
+        level = np.repeat([1.0, 2.0, 1.0], [475, 50, 475])
+        spells = fabric_regimes(level * np.random.default_rng(seed).normal(1, 0.05, 1000))
+        (slow,) = [s for s in spells if s.regime != "normal"]
+        assert slow.regime == "congested"
+        assert abs(slow.first - 475) <= 2
+        assert abs(slow.stop - 525) <= 2
+
+
 def test_a_steady_fabric() -> None:
     """Of 200 recordings with one level at most one in twenty is cut (and a cut alone is no slow regime)."""
     cut = sum(len(fabric_regimes(np.random.default_rng(seed).normal(1, 0.05, 200))) > 1 for seed in range(200))
