@@ -15,7 +15,7 @@ from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stats.permutation import p_of
-from postmortem.analyses.stretch import ms_a_sequence
+from postmortem.analyses.stretch import NORMAL_REACH, ms_a_sequence
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF
 from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
@@ -34,8 +34,9 @@ class Filled:
 
     ``came``: the iteration in which those that filled it had come. ``held_since``: the earlier cut since which they had
     been held back, if they were. ``ratio``: the length of the iterations over that of those at about the usual size;
-    ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals.
-    ``p_value``: how often as many took as long that were no fuller, when calm.
+    ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals. ``at_most``:
+    how much of it may, where calm batches were all far smaller. ``p_value``: how often as many took as long that were
+    no fuller, when calm.
     """
 
     usual: int
@@ -44,12 +45,22 @@ class Filled:
     held_since: int | None
     ratio: tuple[float, float, float]
     share: tuple[float, float, float]
+    at_most: float
     p_value: float
 
     @property
     def carries(self) -> bool:
         """Whether the fuller batch took longer beyond chance, and at least half of that is its being fuller."""
-        return self.p_value <= ALPHA and self.ratio[1] > 1 and self.share[0] >= HALF
+        return self._longer and self.share[0] >= HALF
+
+    @property
+    def may_carry(self) -> bool:
+        """Whether that may be, for all that smaller batches tell."""
+        return self._longer and self.at_most >= HALF
+
+    @property
+    def _longer(self) -> bool:
+        return self.p_value <= ALPHA and self.ratio[1] > 1
 
     @property
     def says(self) -> str:
@@ -97,11 +108,8 @@ def _filled(case: Case, effect: Link) -> Filled | None:
     if n < 1 or usually.size < SHORTEST:
         return None
     now = ms[-n:]
-    own = min(
-        median(now) - median(ms[usually]),
-        _by_size(rows, n, usual, reach, stretched),
-        _on_every_rank(case, numbers[-n:], numbers[usually]),
-    )
+    most = min(median(now) - median(ms[usually]), _on_every_rank(case, numbers[-n:], numbers[usually]))
+    own, at_most = (min(most, by_size) for by_size in _by_size(rows, n, usual, reach, stretched))
     others = ms[:calm][sizes[:calm] <= usual + reach]
     runs = np.lib.stride_tricks.sliding_window_view(others, min(n, others.size))
     return Filled(
@@ -111,6 +119,7 @@ def _filled(case: Case, effect: Link) -> Filled | None:
         None if held is None else int(numbers[held]),
         median_effect(now, ms[usually], "ratio"),
         _whole(share_removed(now, now - max(0.0, own), ms[usually])),
+        _whole(share_removed(now, now - max(0.0, at_most), ms[usually]))[0],
         p_of(median(now), np.median(runs, axis=1)),
     )
 
@@ -147,11 +156,12 @@ def _whole(share: tuple[float, float, float]) -> tuple[float, float, float]:
     return middle, low, high
 
 
-def _by_size(rows: pl.DataFrame, n: int, usual: int, reach: float, stretched: Upstream | None) -> float:
-    """At most how much longer the last ``n`` iterations took for being fuller, ms.
+def _by_size(rows: pl.DataFrame, n: int, usual: int, reach: float, stretched: Upstream | None) -> tuple[float, float]:
+    """How much longer the last ``n`` iterations took for being fuller, and at most may have taken, ms.
 
     What a sequence more takes is learnt from calm iterations in their tactic, else in any. Where one size alone ran:
     work is at most in proportion to the sequences, and what had got longer before the batch filled is not its doing.
+    That is the most, too, where all were far smaller: servers pad batches to set sizes, up to which all take the same.
     """
     sizes, ms = rows["batch_size"].cast(pl.Float64).to_numpy(), rows["gpu_ms"].to_numpy()
     calm = rows.height - n
@@ -160,8 +170,9 @@ def _by_size(rows: pl.DataFrame, n: int, usual: int, reach: float, stretched: Up
     alike = (rows["algo_id"] == rows["algo_id"][-1]).to_numpy()[:calm]
     slope = ms_a_sequence(ms[:calm][alike], sizes[:calm][alike])
     slope = ms_a_sequence(ms[:calm], sizes[:calm]) if slope is None else slope
-    if slope is not None:
-        return slope * (median(sizes[-n:]) - usual)
+    by_slope = None if slope is None else slope * (median(sizes[-n:]) - usual)
+    if by_slope is not None and median(sizes[-n:]) <= np.quantile(sizes[:calm], NORMAL_REACH):
+        return by_slope, by_slope
     level = median(ms[:-n][np.abs(sizes[:-n] - usual) <= reach])
     alone = 0.0
     if stretched is not None and stretched.found is not None:
@@ -169,7 +180,8 @@ def _by_size(rows: pl.DataFrame, n: int, usual: int, reach: float, stretched: Up
         mine = stretched.found.now[np.isin(stretched.iterations[stretched.found.now], others)]
         if mine.size >= SHORTEST:
             alone = median(stretched.total_ms[mine]) - stretched.found.total_calm_ms
-    return min(median(ms[-n:]) - level - alone, level * (float(sizes[-1]) / usual - 1))
+    most = min(median(ms[-n:]) - level - alone, level * (float(sizes[-1]) / usual - 1))
+    return (most, most) if by_slope is None else (by_slope, max(by_slope, most))
 
 
 def _on_every_rank(case: Case, now: NDArray[np.int64], usually: NDArray[np.int64]) -> float:

@@ -11,7 +11,7 @@ from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import size_doubt
+from postmortem.analyses.stretch import by_batch, size_doubt
 from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.filled import filled
@@ -38,13 +38,15 @@ def inflated(
     part_ms: NDArray[np.float64],
     summary: str,
     queries: tuple[str, ...],
+    as_ran: NDArray[np.float64] | None = None,
     rank: int | None = None,
     facts: dict[str, Any] | None = None,
 ) -> Outcome:
     """The part's time in the stretched iterations against the calm ones, and its share of the inflation.
 
     ``part_ms`` is in step with ``up.iterations``; ``summary`` may name {ratio} and {n}. Ruled out
-    where the part took its calm time, or where its share may as well be nothing; unseen where too few ran to tell.
+    where the part took its calm time, or where its share may as well be nothing; unseen where too few ran to tell, or
+    where a far larger batch may have taken as long by itself: so it is held for ``as_ran``, the part at no one size.
     """
     if (other := _other_reason(effect)) is not None:
         return other
@@ -79,6 +81,12 @@ def inflated(
     if not low > none:
         sure = f"95 % interval {with_unit(low, unit)} to {with_unit(high, unit)}"
         return RuledOut(f"{said} ({sure}); iterations {with_unit(up.found.ratio[0], 'ratio')}")
+    if as_ran is not None and by_batch(as_ran, up.batch, up.found.now, up.found.calm):
+        usual, larger = (number(np.nanmedian(up.batch[some])) for some in (up.found.calm, up.found.now))
+        return Unseen(
+            f"whether {part} took longer than it takes in batches of {larger}: when calm, {usual} ran",
+            f"calm iterations of batches of {larger}: a recording that begins earlier, or the same load served again",
+        )
     total = up.total_ms[up.found.now]
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])

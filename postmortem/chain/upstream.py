@@ -33,7 +33,8 @@ FARTHEST = 10_000
 class Upstream:
     """Arrays in step with ``iterations``, ms at one batch size, of which ``batch`` are those that ran.
 
-    ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived.
+    ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived;
+    ``compute_ms``: the least of any rank. ``as_ran``: the last two, and the total, at the sizes that ran.
     """
 
     iterations: NDArray[np.int64]
@@ -42,6 +43,7 @@ class Upstream:
     comm_ms: NDArray[np.float64] | None
     transfer_ms: NDArray[np.float64] | None
     compute_ms: NDArray[np.float64] | None
+    as_ran: dict[str, NDArray[np.float64]]
     found: Stretch | None
     ranks: RankTimes | None
     rows: NDArray[np.int64] | None
@@ -175,6 +177,8 @@ def _upstream(
         iterations, told, total, named = iterations[first:], told[first:], total[first:], named[first:]
         comm, transfer, compute = (None if part is None else part[first:] for part in (comm, transfer, compute))
         rows = None if rows is None else rows[first:]
+    own = {"total": total, "transfer": transfer, "compute": compute}
+    as_ran = {part: ms for part, ms in own.items() if ms is not None}
     sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     tactics = told["algo_id"].rank("dense").to_numpy()
     several = np.unique(tactics).size > 1
@@ -191,13 +195,13 @@ def _upstream(
             for part in (comm, transfer, compute)
         )
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
-        named, sizes = named[known], sizes[known]
+        named, sizes, as_ran = named[known], sizes[known], {part: ms[known] for part, ms in as_ran.items()}
         found = _latest(iterations, total, named, looks)
     if found is not None:
         least, most = (by / found.total_calm_ms for by in size_doubt(total, sizes, found.calm, found.now))
         ratio, low, high = found.ratio
         found = replace(found, ratio=(ratio, low - most, high - least))
-    return Upstream(iterations, sizes, total, comm, transfer, compute, found, ranks, rows, source)
+    return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, found, ranks, rows, source)
 
 
 def _latest(

@@ -10,7 +10,7 @@ from builders import write_bundle
 
 from postmortem.api import Incident
 from postmortem.chain.model import Chain
-from tests.chain.test_filled import CUT, FILLS, cut_after_filling
+from tests.chain.test_filled import CUT, FILLS, asked, cut_after_filling
 
 FROM = 52  # the recording begins here: eighteen calm iterations, in which no ten in a row were as slow by chance
 
@@ -61,11 +61,24 @@ def test_steps_of_size_are_no_slow_fabric(tmp_path: Path, opened: Opener) -> Non
     """Servers pad batches to set sizes: 22 to 26 take the same, and 40 may take 40 / 26 of it."""
     chain = filled_beyond(tmp_path, opened, slope_ms=0.0, transfer_ms=8.5)
     assert "fabric_congestion" not in [link.kind for link in chain.links]
-    told = "whether transfers were slow or took what batches of 40 take: when calm, 24 ran"
-    assert told in [m.what for m in chain.missing]
+    told = "transfer between ranks that had all arrived took longer than it takes in batches of 40: when calm, 24 ran"
+    assert f"whether {told}" in [m.what for m in chain.missing]
 
 
 def test_a_fabric_slower_than_its_batch(tmp_path: Path, opened: Opener) -> None:
     """Three times as long is more than 40 sequences make of 24."""
     chain = filled_beyond(tmp_path, opened, slope_ms=0.0, transfer_ms=18.0)
     assert chain.links[0].kind == "fabric_congestion"
+
+
+def test_a_surge_into_a_size_that_never_ran(tmp_path: Path, opened: Opener) -> None:
+    """22 to 26 take the same, and 40 a third longer: the size may do that, and no calm record says that it does."""
+    traces = cut_after_filling(16, all_extra_ms=dict.fromkeys(range(FILLS, CUT), 3.0))
+    for trace in traces:
+        trace.batch = {i: 22 + 2 * (i % 3) for i in range(trace.iterations)} | trace.batch
+    chain = asked(tmp_path, opened, traces, 16)
+    assert [link.kind for link in chain.links] == ["batch_change", "algo_churn", "token_flip"]
+    assert "whether batches of 40 take that long by themselves: when calm, about 24 ran" in [
+        m.what for m in chain.missing
+    ]
+    assert {"load_surge", "step_stretch"}.isdisjoint(a.kind for a in chain.alternatives)  # nothing rules them out

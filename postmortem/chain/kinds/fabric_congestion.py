@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import by_batch
-from postmortem.base.units import number
 from postmortem.chain.inflation import inflated
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.upstream import upstream
@@ -21,7 +18,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if effect is None:
         return RuledOut("there is no effect")
     up = upstream(case, effect)
-    if up is None or up.ranks is None or up.rows is None or up.transfer_ms is None:
+    if up is None or up.ranks is None or up.transfer_ms is None:
         return Unseen(
             "how long transfers took once all ranks had arrived",
             "comm_ms and sync_ms of every rank, or collective ranges or kernels of every rank",
@@ -33,22 +30,14 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         kind=KIND.name,
         part="transfer between ranks that had all arrived",
         part_ms=up.transfer_ms,
+        as_ran=up.as_ran["transfer"],
         summary="transfers between ranks took {ratio} their calm median although all had arrived",
         queries=("rank_iterations", "collectives"),
     )
-    if not isinstance(found, Found) or up.found is None:
-        return found
-    if up.ranks.absent:  # calm with it, transfers were calm without the wait for it too
+    if up.ranks.absent and isinstance(found, Found):  # calm with it, transfers were calm without the wait for it too
         return Unseen(
             f"whether transfers were slow or an absent rank was waited for: {up.ranks.here} are here",
             "s records, or collective ranges or kernels, of every rank",
-        )
-    now, calm = up.found.now, up.found.calm
-    if by_batch(up.ranks.transfer_ms[up.rows].min(axis=1), up.batch, now, calm):
-        usual, larger = (number(median(up.batch[some])) for some in (calm, now))
-        return Unseen(
-            f"whether transfers were slow or took what batches of {larger} take: when calm, {usual} ran",
-            f"calm iterations of batches of {larger}: a recording that begins earlier, or the same load served again",
         )
     return found
 

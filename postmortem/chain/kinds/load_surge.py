@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from postmortem.base.units import number, percent, with_unit
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF
-from postmortem.chain.kind import Found, Kind, Outcome, RuledOut
+from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.surged import surged
 from postmortem.chain.upstream import upstream
 
@@ -48,6 +48,11 @@ def _before_a_cut(case: Case, effect: Link, full: Filled | None) -> Outcome:
     cut = f"the batch was cut, from {number(effect.baseline or 0)} to {number(effect.value or 0)}"
     if full is None:
         return RuledOut(f"{cut}: more load would have raised it")
+    if not full.carries and full.may_carry:
+        return Unseen(
+            f"whether batches of {full.top} take that long by themselves: when calm, about {full.usual} ran",
+            f"calm iterations of batches of {full.top}: a recording that begins earlier, or the same load served again",
+        )
     if not full.carries:
         gone = f"{percent(full.share[0])} of that goes at the usual size, p = {number(full.p_value)}"
         return RuledOut(f"{cut}, after {full.says}: {gone}")

@@ -31,6 +31,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
         kind=KIND.name,
         part="compute",
         part_ms=up.total_ms if up.compute_ms is None else up.compute_ms,
+        as_ran=up.as_ran["total" if up.compute_ms is None else "compute"],
         summary=f"iterations took {{ratio}} their calm compute time, {alike}, for {{n}} iterations",
         queries=("rank_iterations", "iterations"),
         rank=ranks[0] if len(ranks) == 1 else None,
