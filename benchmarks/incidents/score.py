@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,12 +32,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", default="1000-1063", metavar="FIRST-LAST")
     parser.add_argument("--tool", default=f"{sys.executable} -m benchmarks.incidents.worker")
+    parser.add_argument("--padded", action="store_true", help="in a world whose servers pad batches to set sizes")
+    parser.add_argument(
+        "--memory", type=float, default=0.0, help="correlation of the jitter from iteration to iteration"
+    )
     parser.add_argument("-o", type=Path, required=True, help="where the bundles go")
     parser.add_argument("--answers", type=Path)
     parser.add_argument("--results", type=Path)
     args = parser.parse_args()
     first, last = map(int, args.seeds.split("-"))
-    answers = list(ask(args.tool, range(first, last + 1), args.o))
+    answers = list(ask(args.tool, range(first, last + 1), args.o, padded=args.padded, memory=args.memory))
     if args.answers:
         args.answers.write_text("".join(json.dumps(a) + "\n" for a in answers))
     text = report(answers, args.seeds)
@@ -46,15 +51,19 @@ def main() -> None:
         args.results.write_text(f"{told}{mark}\n{text}\n")
 
 
-def ask(tool: str, seeds: Iterable[int], folder: Path) -> Iterable[dict[str, Any]]:
-    """The tool's answer for up to ASKED labelled requests of each seed's bundle, with the truth beside it."""
+def ask(tool: str, seeds: Iterable[int], folder: Path, **world: bool | float) -> Iterable[dict[str, Any]]:
+    """The tool's answer for up to ASKED labelled requests of each seed's bundle, with the truth beside it.
+
+    ``world``: what of each seed's world is another than its scenario says.
+    """
     with subprocess.Popen(shlex.split(tool), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
         for seed in seeds:
             place = folder / str(seed)
             if not (place / "truth.json").is_file():
-                simulate(scenario_of(seed), place)
+                scenario = scenario_of(seed)
+                simulate(replace(scenario, world=replace(scenario.world, **world)), place)
             truth = json.loads((place / "truth.json").read_text())
             labels = truth.pop("labels")
             chosen = labels[:: max(1, len(labels) // ASKED)][:ASKED]

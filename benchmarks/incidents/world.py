@@ -20,6 +20,7 @@ START_NS = 1_793_000_000_000_000_000
 TILES = {"wide": 64, "mid": 32, "narrow": 16}
 SPARE = "mid_spare"  # what runs where the planned tactic lacks workspace
 TILES[SPARE] = 8
+CAPTURED = (1, 2, 4, *range(8, 257, 8))  # sizes of a server's CUDA graphs, as they are usual
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,13 @@ class World:
     noise: tuple[tuple[int, int], ...] = ()  # iterations in which the host holds all ranks up
     pool_mb: float = 8192.0
     clock_ns: tuple[int, ...] = ()  # of each rank's clock
+    memory: float = 0.0  # how far the jitter of one iteration goes on in the next: their correlation
+    padded: bool = False  # to the next of CAPTURED: it takes the same for all sizes up to that
 
     def calm_ms(self, size: int) -> float:
         """How long a calm iteration of so many sequences takes."""
+        if self.padded:
+            size = next(most for most in CAPTURED if most >= size)
         return self.base_ms * (0.75 + 0.25 * size / self.limit)
 
 
@@ -130,7 +135,7 @@ def run(world: World, greedy: bool = True) -> Run:
     rng = np.random.default_rng(world.seed)
     requests = _requests(world, rng)
     own = np.random.default_rng([world.seed, int(hashlib.sha256(world.replica.encode()).hexdigest()[:8], 16)])
-    shake = np.abs(own.normal(0, world.jitter, (world.iterations, world.tp)))
+    shake = np.abs(_lasting(own.normal(0, world.jitter, (world.iterations, world.tp)), world.memory))
     drawn = own.random((world.iterations, 64))
     skew = np.array(world.skew or (0.0,) * world.tp)
     out = Run([], [], {})
@@ -224,6 +229,14 @@ def run(world: World, greedy: bool = True) -> Run:
     served = {r.key for r in requests if r.tokens}
     out.x = [_x(r, began[r.arrives]) for r in requests if r.key in served]
     out.tokens = {r.key: r.tokens for r in requests if r.tokens}
+    return out
+
+
+def _lasting(noise: np.ndarray, memory: float) -> np.ndarray:
+    """An autoregressive series of the same deviation from independent values, along the first axis."""
+    out = noise.copy()
+    for i in range(1, len(out)):
+        out[i] = memory * out[i - 1] + np.sqrt(1 - memory**2) * noise[i]
     return out
 
 
