@@ -7,7 +7,8 @@ changed their level, and taken off. A slow stretch is undecided where its batch 
 longer by no more than that, and where ranks are absent (see replica_ranks): it may be the wait for one of them. Where
 neighbours go together, a steady fabric is cut too often: at a correlation of 0.5 in one of ten recordings, at 0.8 in
 three; that a stretch must lie above what is normal keeps most of those from being called slow. It can't tell a slow
-switch from a slow card, nor from a larger batch where no batch size is recorded.
+switch from a slow card, nor from a larger batch where no batch size is recorded, nor find a spell shorter than a
+hundredth of a long recording.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
 column: regime VARCHAR - — normal, congested, degraded or undecided

@@ -3,7 +3,8 @@ One row a rank that surely costs more of its replica's stretched iterations than
 iteration in which ranks began to lie farther apart until they came together again. Its calm skew is taken off: a rank
 that is always a little slower is not late. p_value: last more often than exchangeable ranks would be (blocks of
 iterations relabelled), corrected for the number of ranks and of candidates (Holm). It can't tell what slowed the rank,
-nor a second such spell of a replica: the clearest is told.
+nor a second such spell of a replica: the clearest is told. A spell shorter than a hundredth of a long recording is no
+clearer than chance may make it where neighbours go together: the chain of a request finds that, before a flip.
 
 column: replica VARCHAR - — replica; NULL: nothing tells
 column: rank INTEGER - — the rank
