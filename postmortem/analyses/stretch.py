@@ -108,10 +108,10 @@ def at_one_size(ms: NDArray[np.float64], batch: NDArray[np.float64], calm: int) 
 
 def ms_a_sequence(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float | None:
     """How much longer an iteration takes for each sequence more, as ``at_one_size`` has it; None where one size ran."""
-    sizes, _ = _sizes(batch)
+    sizes, _ = _sizes(np.where(np.isnan(ms), np.nan, batch))
     if sizes.size < 2:
         return None
-    medians = np.array([median(ms[batch == size]) for size in sizes])
+    medians = np.array([np.nanmedian(ms[batch == size]) for size in sizes])
     first, second = np.triu_indices(sizes.size, 1)
     apart = sizes[second] - sizes[first]
     slopes = (medians[second] - medians[first]) / apart
@@ -166,17 +166,39 @@ def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return sizes[counts >= SHORTEST], counts[counts >= SHORTEST]
 
 
-def at_one_plan(
-    ms: NDArray[np.float64], batch: NDArray[np.float64], tactic: NDArray[np.int64], calm: int
-) -> NDArray[np.float64]:
-    """Times as they would be at one batch size and in one tactic: each tactic at the median level of all.
+def at_no_prompt(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: int) -> NDArray[np.float64]:
+    """Times as they would be without the ``prompts`` that were computed beside: how many, an iteration.
 
-    Learnt from the first ``calm`` iterations alone; NaN for a tactic that ran fewer than SHORTEST of them.
+    What one takes is learnt from the first ``calm`` iterations alone, as ``at_one_size`` learns what a sequence takes;
+    NaN for more of them than SHORTEST calm ones had: what these took nothing tells.
     """
+    counts, _ = _sizes(prompts[:calm])
+    slope = ms_a_sequence(ms[:calm], prompts[:calm])
+    return np.where(prompts <= counts.max(initial=0.0), ms - (slope or 0.0) * prompts, np.nan)
+
+
+def at_one_plan(
+    ms: NDArray[np.float64],
+    batch: NDArray[np.float64],
+    tactic: NDArray[np.int64],
+    calm: int,
+    prompts: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Times as they would be at one batch size, in one tactic (each at the median level of all), and at no prompt.
+
+    Learnt from the first ``calm`` iterations alone; NaN for a tactic that ran fewer than SHORTEST of them, and as
+    ``at_no_prompt`` has it.
+    """
+    if prompts is not None:
+        ms = at_no_prompt(ms, prompts, calm)
     flat = at_one_size(ms, batch, calm).copy()
-    level = median(flat[:calm])
+    level = median(_told(flat[:calm]))
     for one in np.unique(tactic):
         own = tactic == one
-        before = flat[:calm][own[:calm]]
+        before = _told(flat[:calm][own[:calm]])
         flat[own] += level - median(before) if before.size >= SHORTEST else np.nan
     return flat
+
+
+def _told(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[~np.isnan(values)]

@@ -181,27 +181,43 @@ def _upstream(
     as_ran = {part: ms for part, ms in own.items() if ms is not None}
     sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     tactics = told["algo_id"].rank("dense").to_numpy()
-    several = np.unique(tactics).size > 1
-    if several:  # what a level of a mixture is, nobody knows: the first guess is that most were calm
-        found = stretch(_kept(at_one_plan(total, sizes, tactics, total.size)))
+    prompts = _prompts(told)
+    if prompts is not None or np.unique(tactics).size > 1:
+        # what a level of a mixture is, nobody knows: the first guess is that most were calm
+        flat = at_one_plan(total, sizes, tactics, total.size, prompts)
+        known = np.flatnonzero(~np.isnan(flat))
+        found = stretch(flat[known])
+        calm = None if found is None else int(known[found.calm[-1]]) + 1
     else:
         found = stretch(total)
-    if found is not None:
-        calm = int(found.calm[-1]) + 1
-        flat = at_one_plan(total, sizes, tactics, calm)
-        known = ~np.isnan(flat)
+        calm = None if found is None else int(found.calm[-1]) + 1
+    if calm is not None:
+        flat = at_one_plan(total, sizes, tactics, calm, prompts)
+        known = np.flatnonzero(~np.isnan(flat))
         comm, transfer, compute = (
-            None if part is None else np.maximum(0.0, at_one_plan(part, sizes, tactics, calm)[known])
+            None if part is None else np.maximum(0.0, at_one_plan(part, sizes, tactics, calm, prompts)[known])
             for part in (comm, transfer, compute)
         )
         iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
         named, sizes, as_ran = named[known], sizes[known], {part: ms[known] for part, ms in as_ran.items()}
+        prompts = None if prompts is None else prompts[known]
         found = _latest(iterations, total, named, looks)
     if found is not None:
-        least, most = (by / found.total_calm_ms for by in size_doubt(total, sizes, found.calm, found.now))
+        doubts = [size_doubt(total, by, found.calm, found.now) for by in (sizes, prompts) if by is not None]
+        least, most = (sum(ends) / found.total_calm_ms for ends in zip(*doubts, strict=True))
         ratio, low, high = found.ratio
         found = replace(found, ratio=(ratio, low - most, high - least))
+    source += "" if prompts is None else ", less what prompts took"
     return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, found, ranks, rows, source)
+
+
+def _prompts(told: pl.DataFrame) -> NDArray[np.float64] | None:
+    """How many sequences of each batch have no step yet, as their prompt is computed; None where nothing tells.
+
+    Where steps of some requests were not recorded, batches seem to have such sequences always.
+    """
+    counts = told.select((pl.col("batch_size") - pl.col("requests")).fill_null(0).clip(0).cast(pl.Float64)).to_series()
+    return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
 
 
 def _latest(
@@ -223,10 +239,6 @@ def _latest(
     if found is not None and named.sum() >= SHORTEST:
         found = against(total, found, np.flatnonzero(named))
     return found
-
-
-def _kept(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]
 
 
 def _waiting(case: Case) -> float:
