@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1000-1063", metavar="FIRST-LAST")
     parser.add_argument("--tool", default=f"{sys.executable} -m benchmarks.incidents.worker")
     parser.add_argument("--padded", action="store_true", help="in a world whose servers pad batches to set sizes")
+    parser.add_argument("--prompt", type=float, default=0.0, help="what a prompt takes, of a calm iteration")
     parser.add_argument(
         "--memory", type=float, default=0.0, help="correlation of the jitter from iteration to iteration"
     )
@@ -41,7 +42,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path)
     args = parser.parse_args()
     first, last = map(int, args.seeds.split("-"))
-    answers = list(ask(args.tool, range(first, last + 1), args.o, padded=args.padded, memory=args.memory))
+    answers = list(
+        ask(args.tool, range(first, last + 1), args.o, padded=args.padded, prompt=args.prompt, memory=args.memory)
+    )
     if args.answers:
         args.answers.write_text("".join(json.dumps(a) + "\n" for a in answers))
     text = report(answers, args.seeds)

@@ -65,6 +65,7 @@ class World:
     pool_mb: float = 8192.0
     clock_ns: tuple[int, ...] = ()  # of each rank's clock
     memory: float = 0.0  # how far the jitter of one iteration goes on in the next: their correlation
+    prompt: float = 0.0  # of a calm iteration: what a prompt of usual length takes beside the others' decoding
     padded: bool = False  # to the next of CAPTURED: it takes the same for all sizes up to that
 
     def calm_ms(self, size: int) -> float:
@@ -83,6 +84,8 @@ class Request:
     steps: int
     tenant: str
     drift: str | None = None
+    length: float = 1.0  # of its prompt, by the usual one
+    prompted: int | None = None  # the iteration that computes it, where that takes time; its first step comes after
     tokens: list[int] = field(default_factory=list)
     state: Any = None
     last: int = 0
@@ -144,10 +147,10 @@ def run(world: World, greedy: bool = True) -> Run:
     recent: deque[float] = deque(maxlen=16)
     strict_turn = 0
     began: dict[int, int] = {}
+    waited: dict[int, float] = {}
     for i in range(world.iterations):
         began[i] = now
         arrived = [r for r in waiting if r.arrives <= i]
-        waited = {}
         on = [f for f in world.faults if f.first <= i < f.stop]
         strict = any(f.kind == "isolation_change" for f in on)
         while arrived and len(running) < limit:
@@ -155,6 +158,7 @@ def run(world: World, greedy: bool = True) -> Run:
             waiting.remove(request)
             running.append(request)
             waited[request.key] = (now - began[request.arrives]) / 1e6
+            request.prompted = i if world.prompt else None
             request.state = (
                 np.random.default_rng([11, request.key, hash_of(request.drift)]).normal(size=HIDDEN).astype(np.float32)
             )
@@ -173,7 +177,8 @@ def run(world: World, greedy: bool = True) -> Run:
             tactic = SPARE
         if any(r["precision_path"] == "fp8" for r in state):
             precision = "fp8"
-        compute = np.array([r.pop("compute_ms") for r in state])
+        prompts = world.prompt * world.calm_ms(size) * sum(r.length for r in batch if r.prompted == i)
+        compute = np.array([r.pop("compute_ms") for r in state]) + prompts
         transfer = state[0].pop("transfer_ms")
         for r in state[1:]:
             r.pop("transfer_ms")
@@ -199,6 +204,8 @@ def run(world: World, greedy: bool = True) -> Run:
         order = np.argsort(-scores, axis=1, kind="stable")
         free = min(r["vram_free_mb"] for r in state)
         for k, request in enumerate(batch):
+            if request.prompted == i:
+                continue
             first, second = int(order[k, 0]), int(order[k, 1])
             if not greedy:  # sampled: by each replica's own draw
                 p = np.exp(scores[k] - scores[k].max())
@@ -222,8 +229,8 @@ def run(world: World, greedy: bool = True) -> Run:
             request.state = np.tanh(0.6 * request.state + EMBED[first]).astype(np.float32) * 1.5
         running = [r for r in running if len(r.tokens) < r.steps]
         now += int(total * 1e6)
-        # The scheduler: the median of the last sixteen iterations against the SLO.
-        recent.append(total / world.calm_ms(size if world.slo_at is None else world.slo_at))
+        # The scheduler: the median of the last sixteen iterations, prompts aside, against the SLO.
+        recent.append((total - prompts) / world.calm_ms(size if world.slo_at is None else world.slo_at))
         limit = world.low_limit if np.median(recent) > world.slo else world.limit
     # The recording stops where it stops: what had not been admitted by then is in no record.
     served = {r.key for r in requests if r.tokens}
@@ -252,6 +259,7 @@ def _requests(world: World, rng: np.random.Generator) -> list[Request]:
     steps, gaps = rng.integers(*load.steps, most), rng.exponential(1.0, most)
     tenants = rng.choice(["north", "south", "east"], most)
     drifts = [f for f in world.faults if f.kind in {"effective_request_drift", "decode_config_drift"}]
+    lengths = np.random.default_rng([world.seed, 13]).lognormal(0, 0.5, most)  # half of them within 0.7 and 1.4
     out, at = [], 0.0
     for k in range(most):
         surging = load.surge is not None and load.surge[0] <= at < load.surge[1]
@@ -264,7 +272,7 @@ def _requests(world: World, rng: np.random.Generator) -> list[Request]:
         text = "policy v4" if drift == "effective_request_drift" else None
         # those that run from the start are at any point of theirs
         left = steps[k] if k >= running else max(4, int(steps[k] * (k + 1) / running))
-        out.append(Request(k, int(at), int(left), str(tenants[k]), text))
+        out.append(Request(k, int(at), int(left), str(tenants[k]), text, length=float(lengths[k])))
         if drift == "decode_config_drift":
             out[-1].drift = "top_k 40"
     return out

@@ -18,7 +18,7 @@ from postmortem.analyses.stats.permutation import p_of
 from postmortem.analyses.stretch import NORMAL_REACH, ms_a_sequence
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF
-from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
+from postmortem.chain.upstream import FARTHEST, prompts_of, upstream, upstream_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,6 +107,10 @@ def _filled(case: Case, effect: Link) -> Filled | None:
     usually = np.flatnonzero(np.abs(sizes[:calm] - usual) <= reach)
     if n < 1 or usually.size < SHORTEST:
         return None
+    prompts = prompts_of(rows)
+    if prompts is not None:  # those of whom more came take time of their own, and no longer once computed
+        ms = ms - (ms_a_sequence(ms[:calm], prompts[:calm]) or 0.0) * prompts
+        rows = rows.with_columns(pl.Series("gpu_ms", ms))
     now = ms[-n:]
     most = min(median(now) - median(ms[usually]), _on_every_rank(case, numbers[-n:], numbers[usually]))
     own, at_most = (min(most, by_size) for by_size in _by_size(rows, n, usual, reach, stretched))

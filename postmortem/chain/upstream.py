@@ -181,7 +181,7 @@ def _upstream(
     as_ran = {part: ms for part, ms in own.items() if ms is not None}
     sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     tactics = told["algo_id"].rank("dense").to_numpy()
-    prompts = _prompts(told)
+    prompts = prompts_of(told)
     if prompts is not None or np.unique(tactics).size > 1:
         # what a level of a mixture is, nobody knows: the first guess is that most were calm
         flat = at_one_plan(total, sizes, tactics, total.size, prompts)
@@ -211,7 +211,7 @@ def _upstream(
     return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, found, ranks, rows, source)
 
 
-def _prompts(told: pl.DataFrame) -> NDArray[np.float64] | None:
+def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
     """How many sequences of each batch have no step yet, as their prompt is computed; None where nothing tells.
 
     Where steps of some requests were not recorded, batches seem to have such sequences always.

@@ -111,11 +111,17 @@ class _Run:
     def nobody_waited(self, first: int, last: int) -> bool:
         """Whether it is known that no request waited for the iterations from index ``first`` to ``last``.
 
-        Known where waits are recorded, and of all requests of the batch.
+        Known where waits are recorded, and of all requests of the batch: those whose prompt it computes have no step
+        of it, so that all of most other batches will do.
         """
         rows = self.known[first : last + 1]
-        whole = (rows["requests"] == rows["batch_size"]).all()
+        whole = (rows["requests"] == rows["batch_size"]).all() or self._all_recorded
         return whole and not rows["waiting"].null_count() and not rows["waiting"].sum()
+
+    @cached_property
+    def _all_recorded(self) -> bool:
+        full = self.known["requests"] == self.known["batch_size"]
+        return 2 * int(full.sum()) > full.len()
 
     def held_since(self, at: int, below: float = inf) -> int:
         """Index of the first of the iterations up to ``at`` in which requests waited; at + 1 where none did there.
