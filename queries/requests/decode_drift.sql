@@ -1,7 +1,7 @@
 -- Which decode settings differ from the reference's, key by key.
 -- One row a key whose values differ (numbers by value: 0 is 0.0; null, an empty list and an empty object set nothing).
 -- counts is false where the difference cannot change a token: temperature, top_p, top_k, min_p and seed of two greedy
--- requests, and max_tokens, which only ends the answer earlier.
+-- requests, and max_tokens (SGLang's and TGI's max_new_tokens), which only ends the answer earlier.
 -- param: req_id VARCHAR - = NULL — only this request; NULL: all that saw another input than most of their prompt
 -- param: vs VARCHAR - = NULL — compare with this request; NULL: with the most frequent input of the prompt
 -- column: req_id VARCHAR - — request
@@ -34,7 +34,7 @@ WITH pairs AS (
     FROM keys
 )
 SELECT req_id, reference, setting, value, reference_value,
-       NOT (setting = 'max_tokens' OR setting IN ('temperature', 'top_p', 'top_k', 'min_p', 'seed') AND greedy) AS counts
+       NOT (setting IN ('max_tokens', 'max_new_tokens', 'max_completion_tokens') OR setting IN ('temperature', 'top_p', 'top_k', 'min_p', 'seed') AND greedy) AS counts
 FROM settings
 WHERE coalesce(CAST(TRY_CAST(value AS DOUBLE) AS VARCHAR), value)
       IS DISTINCT FROM coalesce(CAST(TRY_CAST(reference_value AS DOUBLE) AS VARCHAR), reference_value)
