@@ -319,6 +319,17 @@ def test_charts_of_the_tactics_count_the_same_calm(shipped: dict[str, Any]) -> N
     assert "in the mean of 226 iterations" in CHARTS["fragment_utilisation"].says(frames)
 
 
+def test_the_last_iteration_is_drawn_to_its_end() -> None:
+    """Steps that stop where it begins do not show it: the lanes of one iteration, here of 8 ms, would be empty."""
+    frames = chart_frames(1)
+    for name in ("iterations", "rank_iterations"):
+        frames[name] = frames[name].with_columns(start_ns=pl.lit(START), end_ns=pl.lit(START + 8 * MS))
+    spec = CHARTS["incident_timeline"].spec(frames)
+    for column in ("ms", "batch_size", "compute", "left_mb"):
+        lanes = [d for d in spec["datasets"].values() if d and {"t", column} <= set(d[0]) and "step" not in d[0]]
+        assert any({row["t"] for row in rows} == {0.0, 0.008} for rows in lanes), column
+
+
 def test_a_request_that_kept_its_tokens_is_drawn_on_its_own_replica(shipped: dict[str, Any]) -> None:
     """No link and no flip name a replica: b-107 ran on replica b, and a stands first."""
     incident = shipped["memory_evaporation"]
