@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 import polars as pl
@@ -308,6 +309,26 @@ def test_names_of_tactics_do_not_lie_on_one_another() -> None:
     assert 30 in named
     assert all(b - a >= 7.4 for a, b in itertools.pairwise(named))
     assert len(named) >= 3
+
+
+LONG = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize{}x128x64_warpgroupsize1x1x1_execute_segment_k_off_kernel"
+
+
+@pytest.mark.parametrize(("name", "room"), [("tactics", 28), ("incident_timeline", 24)])
+def test_kernels_that_begin_alike_are_told_apart(name: str, room: int) -> None:
+    """Two tiles of one kernel: what the axis has room for must not be the same for both; the data keep the names."""
+    frames = chart_frames(450)
+    wide, narrow = LONG.format(128), LONG.format(64)
+    for which in ("iterations", "tactic_iterations"):
+        named = pl.when(pl.col("iteration") < 300).then(pl.lit(wide)).otherwise(pl.lit(narrow))
+        frames[which] = frames[which].with_columns(algo_id=named)
+    spec = CHARTS[name].spec(frames)
+    assert {row["tactic"].removeprefix("tactic ") for row in _rows(spec, "tactic", "share")} == {wide, narrow}
+    [changes] = set(re.findall(r'"labelExpr": "(.*?)\[datum', json.dumps(spec)))
+    written = json.loads(json.loads(f'"{changes}"'))
+    assert len(written) == 2
+    for key, text in written.items():
+        assert ("tilesize128" if "tilesize128" in key else "tilesize64x") in text[:room]
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
         "label:N",
         sort=None,
         scale=alt.Scale(domain=labels),
-        axis=row_axis(INK),
+        axis=row_axis(labels, INK),
     )
     colour = alt.Color(
         "grade:N",

@@ -91,7 +91,7 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
         "tactic:N",
         sort=rows,
         scale=alt.Scale(domain=rows),
-        axis=row_axis(),
+        axis=row_axis(rows),
     )
     colours = [*TACTIC_COLOURS[: len(named)], OTHER][: len(rows)]
     strips = (

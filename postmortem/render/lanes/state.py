@@ -52,7 +52,7 @@ def regime_lane(frames: Frames, span: Span, notes: list[str]) -> tuple[list[alt.
         .encode(
             x=time_x(span),
             x2="t2:Q",
-            y=alt.Y("whose:N", sort=order, scale=alt.Scale(domain=order), axis=row_axis()),
+            y=alt.Y("whose:N", sort=order, scale=alt.Scale(domain=order), axis=row_axis(order)),
             color=alt.Color(
                 "regime:N",
                 scale=alt.Scale(domain=seen, range=[colours[word] for word in seen]),
