@@ -156,7 +156,7 @@ CONTRACT = (
         "rank",
         ("gpu_ms",),
         "which rank the others waited for",
-        "postmortem.record on every rank: rec.s(rank=…, iteration=…, gpu_ms=…, comm_ms=…, sync_ms=…); "
+        "postmortem.record on every rank: rec.s(rank=…, iteration=…, ts_ns=…, gpu_ms=…, comm_ms=…, sync_ms=…); "
         "else Nsight Systems, one export a rank",
     ),
     Part(
