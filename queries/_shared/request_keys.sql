@@ -1,4 +1,4 @@
--- uses: _shared/setting_of, _shared/request_runs
+-- uses: _shared/setting_of, _shared/decoded_by, _shared/request_runs
 -- One row a request: what must be equal for two requests to be each other's replay. Where its x record names no replica (a
 -- gateway's), replica is where its s records say that it ran.
 -- decode_key holds the compared decode settings as text, numbers in one spelling; temperature, top_p, top_k, min_p and seed
@@ -13,7 +13,7 @@ WITH settings AS (
     SELECT x.req_id, coalesce(x.replica, r.replica) AS replica, admitted_ns, raw_prompt_sha256, effective_text_sha256,
            effective_tokens, shaping_events, truncated, trunc_reason,
            CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'some') WHEN NOT prefix_cache_used THEN 'none' END AS prefix,
-           decode_cfg_applied AS cfg,
+           decoded_by(decode_cfg_applied, extra) AS cfg,
            TRY_CAST(cfg->>'$.temperature' AS DOUBLE) AS temperature, TRY_CAST(cfg->>'$.top_k' AS BIGINT) AS top_k,
            CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy
     FROM x_records AS x

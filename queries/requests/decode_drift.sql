@@ -11,13 +11,13 @@
 -- column: reference_value VARCHAR - — the reference's, as JSON; NULL: not set
 -- column: counts BOOLEAN - — whether the difference can change a token
 -- needs: x_records(decode_cfg_applied)
--- uses: _shared/other_inputs_of, _shared/request_keys, _shared/setting_of
+-- uses: _shared/other_inputs_of, _shared/request_keys, _shared/setting_of, _shared/decoded_by
 WITH pairs AS (
     SELECT req_id, reference FROM other_inputs_of WHERE $vs IS NULL AND ($req_id IS NULL OR req_id = $req_id)
     UNION ALL
     SELECT $req_id, $vs WHERE $vs IS NOT NULL AND $req_id IS NOT NULL
 ), both_sides AS (
-    SELECT p.req_id, p.reference, a.decode_cfg_applied AS mine, b.decode_cfg_applied AS theirs,
+    SELECT p.req_id, p.reference, decoded_by(a.decode_cfg_applied, a.extra) AS mine, decoded_by(b.decode_cfg_applied, b.extra) AS theirs,
            coalesce(k.greedy, false) AND coalesce(l.greedy, false) AS greedy
     FROM pairs AS p
     JOIN x_records AS a ON a.req_id = p.req_id AND a.decode_cfg_applied IS NOT NULL
