@@ -1,8 +1,7 @@
 """The execution contract: what must be recorded of a request, what is lost without it, and how to record it.
 
-After the minimal x and s records of the article that ARCHITECTURE.md names. The settings are those that stock servers
-and profilers have;
-where none has it, the recorder's field is named.
+After the minimal x and s records of the article that ARCHITECTURE.md names. No reader takes a server's own log: where a
+stock server tells a value, its setting stands after "from", and the recorder brings it in.
 """
 
 from __future__ import annotations
@@ -30,7 +29,8 @@ CONTRACT = (
         "x",
         ("effective_text_sha256",),
         "whether two requests saw the same input: no request can be compared with another",
-        _X.format("effective_text_sha256") + "; SGLang --log-requests-level 3 (level 2 shortens texts)",
+        _X.format("effective_text_sha256")
+        + ", from SGLang --log-requests --log-requests-level 3 (lower levels shorten texts)",
     ),
     Part(
         "raw prompt",
@@ -59,7 +59,8 @@ CONTRACT = (
         "x",
         ("decode_cfg_applied",),
         "whether an answer is greedy, and whether two were decoded alike: nothing is proven the same without it",
-        _X.format("decode_cfg_applied") + "; SGLang --log-requests-level 1",
+        _X.format("decode_cfg_applied")
+        + ", from SGLang --log-requests --log-requests-level 1, vLLM --enable-log-requests",
     ),
     Part("admission time", "x", ("admitted_ns",), "whether arrivals outran service", _X.format("admitted_ns")),
     Part("tokens", "s", ("token_id",), "at which step an answer flipped", _S.format("token_id")),
@@ -68,7 +69,8 @@ CONTRACT = (
         "s",
         ("margin",),
         "how thin the decision was, and whether noise between tactics could flip it",
-        _S.format("margin") + " (top-2 logprobs: vLLM and SGLang logprobs=2)",
+        _S.format("margin")
+        + " (the first less the second log-probability: vLLM logprobs=2, SGLang top_logprobs_num=2)",
     ),
     Part(
         "iteration",
@@ -82,7 +84,8 @@ CONTRACT = (
         "s",
         ("batch_size",),  # a fingerprint alone does not tell how large it was
         "whether the scheduler changed the batch",
-        _S.format("batch_size") + "; TensorRT-LLM enable_iter_req_stats; vLLM SchedulerOutput.num_scheduled_tokens",
+        _S.format("batch_size") + ", from TensorRT-LLM enable_iter_perf_stats with enable_iter_req_stats, "
+        "vLLM SchedulerOutput.num_scheduled_tokens",
     ),
     Part(
         "shape class",
@@ -96,14 +99,15 @@ CONTRACT = (
         "s",
         ("gpu_ms",),
         "whether iterations stretched before the batch changed",
-        _S.format("gpu_ms") + "; TensorRT-LLM print_iter_log",
+        _S.format("gpu_ms")
+        + ", from TensorRT-LLM print_iter_log (its prev_device_step_time is the iteration before's)",
     ),
     Part(
         "queue time",
         "s",
         ("queue_ms", "queue_p95_ms"),
         "whether load made requests wait",
-        _S.format("queue_ms") + "; SGLang --enable-request-time-stats-logging",
+        _S.format("queue_ms") + ", from SGLang --enable-request-time-stats-logging",
     ),
     Part(
         "tactic",
@@ -152,7 +156,7 @@ CONTRACT = (
         "rank",
         ("gpu_ms",),
         "which rank the others waited for",
-        "postmortem.record on every rank: rec.s(rank=…, iteration=…, gpu_ms=…, comm_ms=…, sync_ms=…); "
+        "postmortem.record on every rank: rec.s(rank=…, iteration=…, ts_ns=…, gpu_ms=…, comm_ms=…, sync_ms=…); "
         "else Nsight Systems, one export a rank",
     ),
     Part(

@@ -40,7 +40,8 @@ class Cluster:
     """One incident: the divergences with one root cause whose stretches of time overlap.
 
     ``kind`` is the root cause's, or the first link's where no root cause is shown (``root`` is false then).
-    ``iterations`` counts the replica's from ``first_ns`` to ``last_ns``. ``narrative`` is that of ``example``.
+    ``iterations`` counts the replica's from ``first_ns`` to ``last_ns``, or by their numbers where no time is recorded.
+    ``narrative`` is that of ``example``.
     """
 
     kind: str | None
@@ -194,9 +195,12 @@ def _cluster(catalogue: Catalogue, chains: list[Chain]) -> Cluster:
     top = best.links[0] if best.links else None
     replica = top.replica if top else best.flip.replica if best.flip else None
     touched = 0
-    if replica is not None and first is not None and last is not None:
-        starts = catalogue.kept("iterations", replica=replica)["start_ns"]
-        touched = int(starts.is_between(first, last).sum())
+    if replica is not None:
+        ran = catalogue.kept("iterations", replica=replica)
+        if first is not None and last is not None:
+            touched = int(ran["start_ns"].is_between(first, last).sum())
+        elif numbers := [n for c in chains for x in (*c.links, c.flip) if x and (n := x.iteration) is not None]:
+            touched = int(ran["iteration"].is_between(min(numbers), max(numbers)).sum())  # no time is recorded
     return Cluster(
         kind=top.kind if top else None,
         root=best.root_cause is not None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from textwrap import wrap
 from typing import Any, TypeAlias
 
@@ -107,6 +109,36 @@ def sentence(parts: Sequence[str]) -> str:
     """
     text = "; ".join(parts)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+ROOM = 28  # letters of a label that fit into the theme's limit, some eight pixels each
+
+
+def apart(names: Sequence[str], room: int) -> dict[str, str]:
+    """What is written of names where ``room`` letters fit: kernels' names begin alike, and tell what differs late.
+
+    >>> list(apart(["sm90_gemm_bf16_tile128x64", "sm90_gemm_bf16_tile64x64", "split"], 15).values())
+    ['sm90_…tile128x64', 'sm90_…tile64x64', 'split']
+    """
+    written = {}
+    for name in names:
+        alike = max((_alike(name, other) for other in names if other != name), default=0)
+        words = [m.end() for m in re.finditer(r"[^0-9a-zA-Z]+", name[:alike])]
+        begins = max(words[-1] if words else 0, alike - room // 2)  # the word that differs, or near where it does
+        first = words[0] if words and words[0] <= room // 3 else 0
+        written[name] = f"{name[:first]}…{name[begins:]}" if alike >= room else name
+    return written if len(set(written.values())) == len(written) else {name: name for name in names}
+
+
+def _alike(a: str, b: str) -> int:
+    """With how many letters both begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def labels(names: Sequence[str], room: int = ROOM) -> str | alt.UndefinedType:
+    """``apart`` for an axis, as Vega's expression; its tooltips keep the names."""
+    changed = {name: written for name, written in apart(names, room).items() if written != name}
+    return f"{json.dumps(changed)}[datum.label] || datum.label" if changed else alt.Undefined
 
 
 def cap(said: str) -> alt.TitleParams:

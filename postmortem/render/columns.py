@@ -36,6 +36,11 @@ def extremes(
     return kept, f"the largest of each of {count} columns, {kept.height} of {frame.height} drawn"
 
 
+def ended(rows: pl.DataFrame, start: str, end: str) -> pl.DataFrame:
+    """The rows, and the last again at its own end: steps would stop where it begins, and not show it."""
+    return pl.concat([rows, rows.tail(1).drop_nulls(end).with_columns(pl.col(end).alias(start))])
+
+
 GIANT = 4.0  # what is so many times higher than 99 of 100 would leave them a quarter of the axis
 ROOM = 1.5  # times those 99, where giants are cut off: they still rise visibly above them
 AIR = 1.05  # times the highest, where it fits: its mark is whole

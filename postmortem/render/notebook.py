@@ -41,7 +41,9 @@ VEGALITE = "application/vnd.vegalite.v5+json"
 
 #: Around every display: Jupyter must not set records' text between dollar signs as formulas (MathJax 3, and 2).
 _AROUND = Markup('<div class="mathjax_ignore tex2jax_ignore">{}</div>')
-_CELL = Markup('<td style="text-align:left;vertical-align:top">{}</td>')
+_CELL = Markup('<td style="text-align:left;vertical-align:top{}">{}</td>')
+#: Letters of a word that is broken, as a kernel's name is: it would push its table out of the page.
+_LONG = 40
 
 
 def _safe(text: str) -> Markup:
@@ -55,8 +57,14 @@ def _grade(grade: Grade) -> Markup:
 
 
 def _row(cells: list[str | Markup]) -> Markup:
-    inner = Markup("").join(_CELL.format(c if isinstance(c, Markup) else _safe(c)) for c in cells)
-    return Markup("<tr>{}</tr>").format(inner)
+    return Markup("<tr>{}</tr>").format(Markup("").join(map(_cell, cells)))
+
+
+def _cell(text: str | Markup) -> Markup:
+    if isinstance(text, Markup):
+        return _CELL.format("", text)
+    long = any(len(word) > _LONG for word in text.split())
+    return _CELL.format(";overflow-wrap:anywhere" if long else "", _safe(text))
 
 
 def _table(names: list[str], lines: list[list[str | Markup]]) -> Markup:

@@ -63,7 +63,8 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     body = [Text(touched), Text(visible(named), style="dim"), Text(visible(cluster.narrative))]
     # Quoted: it is there to be copied, and an id is anybody's text.
     see = Text(f"postmortem chain --req {quote(visible(cluster.example))} …", style="dim")
-    return written(line, look) + "".join(folded(text, look, "  ") for text in (*body, see))
+    head = written(line, look) if gap > 1 else folded(line, look, "  ", "")
+    return head + "".join(folded(text, look, "  ") for text in (*body, see))
 
 
 def rank_lines(scan: Scan) -> list[str]:

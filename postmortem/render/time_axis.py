@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import altair as alt
 import polars as pl
 
 from postmortem.base.units import NS_PER_S, date_text
-from postmortem.render.chart import values
+from postmortem.render.chart import labels, values
 from postmortem.render.theme import LIT, SHADE, SMALL, SOFT, WIDTH
 
 #: Room at the left of every lane for its name.
 GUTTER = 184
+#: Letters of a row's name that fit there, some seven pixels each.
+ROOM = 24
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ def lane_axis(title: str, height: int, ticks: int = 3) -> alt.Axis:
     )
 
 
-def row_axis(colour: str = SOFT) -> alt.Axis:
-    """The axis of a lane of rows: each row's name at the left of the gutter."""
+def row_axis(rows: Sequence[str], colour: str = SOFT) -> alt.Axis:
+    """The axis of a lane of ``rows``: each one's name at the left of the gutter."""
     return alt.Axis(
         title=None,
+        labelExpr=labels(rows, ROOM),
         labelAlign="left",
         labelPadding=GUTTER - 8,
         labelColor=colour,

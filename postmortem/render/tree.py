@@ -98,8 +98,10 @@ def _link(link: Link, number: int, last: bool, look: Look) -> str:
     if link.tests:
         details.append(Text(visible(_tests(link)), style="dim"))
     details += [Text(f"see {visible(evidence_text(evidence))}", style="dim") for evidence in link.evidence]
-    body = "".join(folded(detail, look, "    " if last else "│   ") for detail in details)
-    return written(line, look) + body + ("" if last else "▼\n")
+    margin = "    " if last else "│   "
+    body = "".join(folded(detail, look, margin) for detail in details)
+    head = written(line, look) if gap > 1 else folded(line, look, margin, "")
+    return head + body + ("" if last else "▼\n")
 
 
 def _tests(link: Link) -> str:

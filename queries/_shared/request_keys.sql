@@ -1,8 +1,9 @@
--- uses: _shared/setting_of, _shared/request_runs
+-- uses: _shared/setting_of, _shared/decoded_by, _shared/request_runs
 -- One row a request: what must be equal for two requests to be each other's replay. Where its x record names no replica (a
 -- gateway's), replica is where its s records say that it ran.
 -- decode_key holds the compared decode settings as text, numbers in one spelling; temperature, top_p, top_k, min_p and seed
--- count only where sampling is on: none of them moves the largest logit. greedy is NULL where no decode configuration was
+-- count only where sampling is on: none of them moves the largest logit. Settings go by the names of vLLM, SGLang, TGI and
+-- TensorRT-LLM: what a grammar, a list of tokens or a least length forbids, and whose weights (an adapter's) decoded. greedy is NULL where no decode configuration was
 -- recorded. repeatable: the same input should give the same tokens, since it decodes greedily or with a seed (-1 is none:
 -- servers draw one of their own then). prefix: the key of what it took of its prompt from the prefix cache, 'some' without
 -- a key, 'none'; NULL where it is not recorded.
@@ -12,7 +13,7 @@ WITH settings AS (
     SELECT x.req_id, coalesce(x.replica, r.replica) AS replica, admitted_ns, raw_prompt_sha256, effective_text_sha256,
            effective_tokens, shaping_events, truncated, trunc_reason,
            CASE WHEN prefix_cache_used THEN coalesce(prefix_cache_key, 'some') WHEN NOT prefix_cache_used THEN 'none' END AS prefix,
-           decode_cfg_applied AS cfg,
+           decoded_by(decode_cfg_applied, extra) AS cfg,
            TRY_CAST(cfg->>'$.temperature' AS DOUBLE) AS temperature, TRY_CAST(cfg->>'$.top_k' AS BIGINT) AS top_k,
            CASE WHEN cfg IS NOT NULL THEN coalesce(temperature = 0, false) OR coalesce(top_k = 1, false) END AS greedy
     FROM x_records AS x
@@ -35,7 +36,15 @@ SELECT req_id, replica, admitted_ns, raw_prompt_sha256, effective_text_sha256, e
            'guided=' || coalesce(
                setting_of(cfg, '/guided_decoding'), setting_of(cfg, '/structured_outputs'),
                setting_of(cfg, '/response_format'), setting_of(cfg, '/guided_json'), setting_of(cfg, '/guided_regex'),
-               setting_of(cfg, '/guided_choice'), setting_of(cfg, '/guided_grammar'), '-'),
+               setting_of(cfg, '/guided_choice'), setting_of(cfg, '/guided_grammar'), setting_of(cfg, '/json_schema'),
+               setting_of(cfg, '/regex'), setting_of(cfg, '/ebnf'), setting_of(cfg, '/structural_tag'), setting_of(cfg, '/grammar'), '-'),
+           'allowed_token_ids=' || setting_of(cfg, '/allowed_token_ids'),
+           'bad_words=' || setting_of(cfg, '/bad_words'),
+           'min_tokens=' || nullif(coalesce(setting_of(cfg, '/min_tokens'), setting_of(cfg, '/min_new_tokens')), '0'),
+           'model=' || setting_of(cfg, '/model'),
+           -- the number that a server gave its adapter is its own: the name tells
+           'lora=' || coalesce(setting_of(cfg, '/lora_request/lora_name'), setting_of(cfg, '/lora_request'),
+                               setting_of(cfg, '/lora_path'), setting_of(cfg, '/adapter_id')),
            CASE WHEN greedy THEN 'seed=any' ELSE 'seed=' || coalesce(setting_of(cfg, '/seed'), '-') END
        ) END AS decode_key
 FROM settings

@@ -1,8 +1,8 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
 -- One row a declaration and what ran under it. NCCL_ALGO holds for its own process, and is read as NCCL does: a list,
 -- after ^ of what is excluded, by collective where func: stands before it (a part without one is for all others). agrees
--- is NULL where nothing tells what ran, where it does not speak of that collective, and where one batch size alone ran
--- under batch invariance.
+-- is NULL where nothing tells what ran, where it does not speak of that collective, and where no query length ran at more
+-- than one batch size under batch invariance (tactics are held together by query length, where the shape is recorded).
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
 -- column: declared VARCHAR - — as planned or set
@@ -11,7 +11,7 @@
 -- column: why VARCHAR - — the reason that was recorded for a difference
 -- column: agrees BOOLEAN - — whether they agree
 -- needs: s_records(req_id, expected_algo_id)
--- uses: _shared/steps
+-- uses: _shared/steps, _shared/shape_key
 WITH invariant AS (
     SELECT key AS declared, NULL AS replica FROM bundle
     WHERE key = 'deployment.batch_invariant' AND value IN ('true', '1')
@@ -19,7 +19,16 @@ WITH invariant AS (
     SELECT e.name || '=' || e.value, s.replica
     FROM nsys_environment AS e
     JOIN sources AS s USING (source_id)
-    WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE') AND e.value NOT IN ('0', '', 'false')
+    WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE')
+          AND lower(e.value) NOT IN ('0', '', 'false', 'no', 'n')
+), varied AS (
+    -- a prompt's own iterations may well have another tactic than decoding, whatever the batch
+    SELECT i.declared, s.replica, shape_key(s.shape, 'q') AS q, count(DISTINCT s.algo_id) AS tactics,
+           count(DISTINCT s.batch_size) AS batch_sizes, count(*) AS times
+    FROM invariant AS i
+    JOIN steps AS s ON i.replica IS NULL OR i.replica = s.replica
+    WHERE s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
+    GROUP BY ALL
 ), chosen AS (
     SELECT s.value AS declared, t.algo,
            CASE WHEN contains(s.value, ':')
@@ -51,14 +60,12 @@ WITH invariant AS (
     FROM chosen
     GROUP BY ALL
     UNION ALL
-    -- invariant to the batch: one tactic at every batch size
-    SELECT 'batch_invariance', s.replica, i.declared, count(DISTINCT s.algo_id) || ' tactics at ' ||
-           count(DISTINCT s.batch_size) || ' batch sizes', count(*), NULL,
-           CASE WHEN count(DISTINCT s.batch_size) > 1 THEN count(DISTINCT s.algo_id) = 1 END
-    FROM invariant AS i
-    JOIN steps AS s ON i.replica IS NULL OR i.replica = s.replica
-    WHERE s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
-    GROUP BY s.replica, i.declared
+    -- invariant to the batch: one tactic at every batch size, for one query length
+    SELECT 'batch_invariance', replica, declared,
+           coalesce(max(tactics) FILTER (WHERE batch_sizes > 1), max(tactics)) || ' tactics at ' || max(batch_sizes) || ' batch sizes',
+           sum(times), NULL, max(tactics) FILTER (WHERE batch_sizes > 1) = 1
+    FROM varied
+    GROUP BY replica, declared
 )
 SELECT what, replica, declared, executed, CAST(times AS BIGINT) AS times, why, agrees
 FROM told

@@ -15,7 +15,7 @@
 -- column: sync_ns BIGINT ns — else it waited in a collective for the last rank
 -- column: idle_ns BIGINT ns — nothing ran
 -- column: source VARCHAR - — where the times come from
--- needs: s_records(rank, iteration, gpu_ms) or NVTX iteration ranges (nsys profile -t cuda,nvtx)
+-- needs: s_records(rank, iteration, ts_ns, gpu_ms) or NVTX iteration ranges (nsys profile -t cuda,nvtx)
 -- uses: _shared/rank_times
 SELECT replica, rank, iteration, start_ns, end_ns, compute_ns, comm_ns, sync_ns, idle_ns, source
 FROM rank_times

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from postmortem import open_bundle
 from postmortem.chain.model import Chain, Flip, Grade, Link, RootCause, Verdict
 from postmortem.chain.scan import Cluster, clusters
+from tests.builders import straggler, write_bundle
 
 
 def chain(
@@ -50,6 +53,18 @@ def test_spans(spans: list[tuple[int | None, int | None]], together: list[tuple[
     """Spans that touch are one stretch of time."""
     found = incidents(*(chain(name, *span) for name, span in zip("abc", spans, strict=False)))
     assert [one.requests for one in found] == together
+
+
+def test_without_times_iterations_are_counted_by_their_numbers(tmp_path: Path) -> None:
+    """From the first link's, 70, to the last flip's, 88: 19. Ranks without times are told apart by ts_ns alone."""
+    calm, disturbed = straggler(quiet=("ts_ns",))
+    calm.quiet = ("ts_ns",)
+    with open_bundle(write_bundle(tmp_path / "b", calm, disturbed), store=tmp_path / "s.duckdb") as incident:
+        (one,) = incident.scan().incidents
+        assert (one.kind, one.first_ns, one.iterations) == ("collective_inflation", None, 19)
+        lacks = {missing.what: missing.record for missing in incident.chain("b-1").missing}
+        assert "ts_ns" in lacks["which rank the others waited for"]
+        assert "ts_ns" in lacks["how long transfers took once all ranks had arrived"]
 
 
 def test_first_and_last() -> None:

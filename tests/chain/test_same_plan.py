@@ -45,6 +45,21 @@ def test_no_two_plans_no_noise_between_them(tmp_path: Path, opened: Opener) -> N
     assert kernels.record.startswith("the kernels of both")
 
 
+def test_two_equal_logits(tmp_path: Path, opened: Opener) -> None:
+    """Margin 0 on both sides, as logits of few bits often have it: nothing moved, and no kernel need differ."""
+
+    def tied(record: Record) -> Record:
+        at_flip = record["record"] == "s" and record.get("step") == 70 and record["req_id"].endswith("-1")
+        return record | {"margin": 0.0} if at_flip else record
+
+    chain = chain_of(tmp_path, opened, tied)
+    size = next(t for t in chain.links[-1].tests if t.name == "size")
+    assert (size.holds, size.figure) == (None, 0.0)
+    assert "both tokens' logits were equal" in size.says
+    assert chain.missing[0].what == "which of two equal logits is taken"
+    assert not [m for m in chain.missing if "moved the margin" in m.what]
+
+
 KEY = {"prefix_cache_used": True, "prefix_cache_key": "k1"}
 NONE = {"prefix_cache_used": False}
 SOME = {"prefix_cache_used": True}

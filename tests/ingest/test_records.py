@@ -246,6 +246,18 @@ def test_doubles(tmp_path: Path) -> None:
         assert rows(store, "FROM sources SELECT rows, lines, parsed, ignored, rejected") == [(2, 4, 2, 2, 0)]
 
 
+def test_a_step_told_with_each_part_of_its_prompt_keeps_its_token(tmp_path: Path) -> None:
+    """A prompt computed in three iterations: the engine tells of step 0 in each, and has its token after the last."""
+    place = tmp_path / "b"
+    place.mkdir()
+    part = {"record": "s", "req_id": "q", "step": 0, "replica": "a"}
+    parts = [part | {"iteration": i, "ts_ns": 10**18 + i} for i in range(3)]
+    parts[2] |= {"token_id": 5, "margin": 0.1}
+    (place / "r.jsonl").write_text("\n".join(map(json.dumps, parts)))
+    ingest(place, tmp_path / "s.duckdb")
+    assert rows(tmp_path / "s.duckdb", "FROM s_records SELECT iteration, token_id, margin") == [(2, 5, 0.1)]
+
+
 def test_doubles_across_files(tmp_path: Path) -> None:
     """The order of files decides nothing: the earliest is kept, whichever file it stands in."""
     late = '{"record":"s","req_id":"q","step":0,"ts_ns":20,"token_id":2}'

@@ -197,3 +197,20 @@ def test_a_large_table_without_kinds_is_no_hindrance(tmp_path: Path, monkeypatch
     build(tmp_path / "bundle" / "rank0.sqlite", NVTX_EVENTS=[nvtx(i, i + 1, "layer") for i in range(9)])
     ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
     assert rows(store, "FROM nvtx_events SELECT count(*), count(kind)") == [(9, 0)]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "engine", "apart"),
+    [("cmpl-7", "cmpl-7-0", True), ("chatcmpl-a-b", "0_chatcmpl-a-b", True), ("a-b", "chatcmpl-a-b", True),
+     ("7", "cmpl-7-0", True), ("7", "8", False), ("7", "7", False)],
+)  # fmt: skip
+def test_an_id_that_the_engine_lengthened(tmp_path: Path, gateway: str, engine: str, apart: bool) -> None:
+    """Nothing joins the two: said, since the x record seems missing where it stands."""
+    (tmp_path / "bundle").mkdir()
+    text = {"record": "x", "req_id": gateway, "effective_text_sha256": "01"}
+    step = {"record": "s", "req_id": engine, "step": 0, "replica": "a"}
+    (tmp_path / "bundle" / "records.jsonl").write_text(f"{json.dumps(text)}\n{json.dumps(step)}\n")
+    ingest(tmp_path / "bundle", store := tmp_path / "store.duckdb")
+    told = rows(store, "FROM notes SELECT code, message")
+    assert [code for code, _ in told] == ["ids-apart"] * apart
+    assert all(f"as {engine} and {gateway}:" in message for _, message in told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 import polars as pl
@@ -310,6 +311,26 @@ def test_names_of_tactics_do_not_lie_on_one_another() -> None:
     assert len(named) >= 3
 
 
+LONG = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize{}x128x64_warpgroupsize1x1x1_execute_segment_k_off_kernel"
+
+
+@pytest.mark.parametrize(("name", "room"), [("tactics", 28), ("incident_timeline", 24)])
+def test_kernels_that_begin_alike_are_told_apart(name: str, room: int) -> None:
+    """Two tiles of one kernel: what the axis has room for must not be the same for both; the data keep the names."""
+    frames = chart_frames(450)
+    wide, narrow = LONG.format(128), LONG.format(64)
+    for which in ("iterations", "tactic_iterations"):
+        named = pl.when(pl.col("iteration") < 300).then(pl.lit(wide)).otherwise(pl.lit(narrow))
+        frames[which] = frames[which].with_columns(algo_id=named)
+    spec = CHARTS[name].spec(frames)
+    assert {row["tactic"].removeprefix("tactic ") for row in _rows(spec, "tactic", "share")} == {wide, narrow}
+    [changes] = set(re.findall(r'"labelExpr": "(.*?)\[datum', json.dumps(spec)))
+    written = json.loads(json.loads(f'"{changes}"'))
+    assert len(written) == 2
+    for key, text in written.items():
+        assert ("tilesize128" if "tilesize128" in key else "tilesize64x") in text[:room]
+
+
 @pytest.mark.slow
 def test_charts_of_the_tactics_count_the_same_calm(shipped: dict[str, Any]) -> None:
     """Both count the replica's own calm window: iterations 0 to 225 of replica b, in which rank 1 was not late yet."""
@@ -317,6 +338,17 @@ def test_charts_of_the_tactics_count_the_same_calm(shipped: dict[str, Any]) -> N
     frames = gather(catalogue, chain, drawn=(CHARTS["tactics"], CHARTS["fragment_utilisation"])).frames
     assert "Calm, 226 iterations: " in CHARTS["tactics"].says(frames)
     assert "in the mean of 226 iterations" in CHARTS["fragment_utilisation"].says(frames)
+
+
+def test_the_last_iteration_is_drawn_to_its_end() -> None:
+    """Steps that stop where it begins do not show it: the lanes of one iteration, here of 8 ms, would be empty."""
+    frames = chart_frames(1)
+    for name in ("iterations", "rank_iterations"):
+        frames[name] = frames[name].with_columns(start_ns=pl.lit(START), end_ns=pl.lit(START + 8 * MS))
+    spec = CHARTS["incident_timeline"].spec(frames)
+    for column in ("ms", "batch_size", "compute", "left_mb"):
+        lanes = [d for d in spec["datasets"].values() if d and {"t", column} <= set(d[0]) and "step" not in d[0]]
+        assert any({row["t"] for row in rows} == {0.0, 0.008} for rows in lanes), column
 
 
 def test_a_request_that_kept_its_tokens_is_drawn_on_its_own_replica(shipped: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from postmortem.chain.scan import Scan
 from postmortem.render.notebook import chain_html, link_html, scan_html
@@ -37,6 +38,14 @@ def test_a_scan_shows_what_the_terminals_scan_shows() -> None:
     for words in told:
         assert words in re.sub("<[^>]*>", "", shown)
         assert words in terminal
+
+
+def test_a_long_word_is_broken() -> None:
+    """A kernel's name as a tactic would push the table out of the page; where words are short, none is broken."""
+    told = chain()
+    long = replace(told, links=(replace(told.links[0], summary="step 85 ran " + "sm90_xmma_gemm_" * 6),))
+    assert chain_html(long).count("overflow-wrap:anywhere") == 1
+    assert "overflow-wrap" not in chain_html(told)
 
 
 def test_hostile_text_stays_text() -> None:

@@ -230,6 +230,16 @@ def test_flips_are_counted_among_those_that_could_be_compared() -> None:
     assert "2 requests flipped, of 2 with a reference to compare with and 3 in all." in text
 
 
+def test_a_flip_that_was_only_seen_is_told_as_a_sentence() -> None:
+    """Earlier steps are not recorded on both sides: the request was first seen to differ."""
+    summary = next(section for section in sections() if section.name == "summary")
+    told = chain()
+    assert told.flip is not None
+    seen = replace(told, flip=replace(told.flip, exact=False))
+    assert "<p>It was first seen to differ at step" in str(summary.build(_context((seen,))))
+    assert "<p>It flipped at step" in str(summary.build(_context((told,))))
+
+
 def test_a_request_without_a_reference_leads_back_to_nothing() -> None:
     """Of a chain that parted and one without a reference, one leads back to a cause; of the other no link is missed."""
     summary = next(section for section in sections() if section.name == "summary")

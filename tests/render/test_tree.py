@@ -10,7 +10,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from postmortem.chain.model import Verdict
+from postmortem.chain.scan import Cluster, Scan
 from postmortem.render.format import Look
+from postmortem.render.scan_tree import scan_text
 from postmortem.render.terminal import Kind, rows_text
 from postmortem.render.tree import chain_tree
 from postmortem.render.words import when_text
@@ -31,6 +33,17 @@ def test_keeps_to_the_width(width: int) -> None:
     for made in (chain(), empty_chain(), hostile_chain()):
         for line in chain_tree(made, width).splitlines():
             assert cell_len(line) <= width or " " not in line.strip(" │"), line
+
+
+def test_a_long_name_stays_beside_the_tree() -> None:
+    """A pod's name leaves no room for the grade: what comes on the next line stands where the link's text does."""
+    made = chain()
+    made = replace(made, links=tuple(replace(link, replica="vllm-decode-llama-3-70b-" * 3) for link in made.links))
+    tree = "● 1 " + chain_tree(made).split("● 1 ")[1].split(f"● {len(made.links)} ")[0]
+    assert {line[0] for line in tree.splitlines()} <= set("●◐○│▼")
+    cluster = Cluster("quant_stall", True, 1, "pod-" * 16, Verdict.EXPLAINED, ("r",), 1, None, None, "r", "told")
+    told = scan_text(Scan("calm", 2, 1, (cluster,), ())).split("\n\n")[1].splitlines()
+    assert (told[0][:2], {line[:2] for line in told[1:]}) == ("1 ", {"  "})
 
 
 def test_no_colour_unless_asked() -> None:

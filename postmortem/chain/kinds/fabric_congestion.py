@@ -21,7 +21,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if up is None or up.ranks is None or up.transfer_ms is None:
         return Unseen(
             "how long transfers took once all ranks had arrived",
-            "comm_ms and sync_ms of every rank, or collective ranges or kernels of every rank",
+            "ts_ns, comm_ms and sync_ms of every rank, or collective ranges or kernels of every rank",
         )
     found = inflated(
         case,

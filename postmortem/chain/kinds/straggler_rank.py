@@ -35,7 +35,7 @@ def detect(case: Case, effect: Link | None) -> Outcome:
     if up is None or up.ranks is None or up.rows is None or up.found is None:
         return Unseen(
             "which rank the others waited for",
-            "s records of every rank (rank, iteration, gpu_ms, comm_ms, sync_ms), or NVTX ranges of every rank",
+            "s records of every rank (rank, iteration, ts_ns, gpu_ms, comm_ms, sync_ms), or NVTX ranges of every rank",
         )
     times, now, calm = up.ranks, up.rows[up.found.now], up.rows[up.found.calm]
     unseen = Unseen(

@@ -86,6 +86,14 @@ def _size(case: Case, flip: Flip) -> tuple[Test, tuple[Missing, ...]]:
     widest, known = _noise(case)
     moved = mine + (theirs or 0.0)  # at least: where the reference's is not recorded, its part is not told
     if _one_plan(case):
+        if moved == 0 and theirs is not None:
+            said = (
+                "every step up to it ran the reference's plan, as far as recorded, and both tokens' logits were equal"
+            )
+            tie = Missing(
+                "which of two equal logits is taken", "what breaks ties in the sampler itself: no bundle holds it"
+            )
+            return Test("size", None, said, moved, "logits"), (tie,)
         said = (
             "every step up to it ran the reference's plan, as far as recorded: no noise between plans moved the margin"
         )

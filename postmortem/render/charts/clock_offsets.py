@@ -10,7 +10,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import NS_PER_US, count, number
-from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
+from postmortem.render.chart import Chart, Frames, Wants, cap, labels, nothing, sentence, values
 from postmortem.render.theme import FIT, INK, LIT, OTHER, WIDTH
 
 #: More sources than these are cut to those whose uncertainty is unknown or largest.
@@ -55,7 +55,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         "method:N",
     ]
     drawn = drawn.select("source", "replica", "rank", "offset", "low", "high", "wide", "drift_ppm", "method", "known")
-    y = alt.Y("source:N", sort=names, title=None)
+    y = alt.Y("source:N", sort=names, title=None, axis=alt.Axis(labelExpr=labels(names)))
     title = "added to its times (µs); bar: uncertainty"
     scale, axis = alt.Scale(zero=False), alt.Axis(format=",~r")
     sure = drawn.drop_nulls("wide")

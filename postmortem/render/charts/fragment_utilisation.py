@@ -15,7 +15,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import count, percent
-from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
+from postmortem.render.chart import Chart, Frames, Wants, apart, cap, nothing, sentence, values
 from postmortem.render.phases import PHASES, phase
 from postmortem.render.theme import CALM, FIT, LIT, OTHER, SMALL, WIDTH
 
@@ -25,8 +25,9 @@ FRAGMENT = 16
 MOST = 60
 #: Tactics that are named beside a point; the tooltip names all.
 NAMED = 2
-#: Room for a name, for its distance from its point, for a letter, pixels; the height of a line, of the axis of shares.
-LABEL, BESIDE, LETTER, LINE = 160, 12, 6, 0.08
+#: Room for a name, for its distance from its point (the largest reaches 21), for a letter, pixels; the height of
+#: a line, of the axis of shares.
+LABEL, BESIDE, LETTER, LINE = 160, 24, 6, 0.08
 #: The line ends here: beyond 64 fragments less than one row in 60 can be empty.
 LINE_TO = 64 * FRAGMENT
 #: Up to here the tokens' axis is linear.
@@ -130,7 +131,8 @@ def _names(drawn: pl.DataFrame, end: int, *, log: bool) -> pl.DataFrame:
     """The names beside the points, of those that ran most often first; none that would lie on another."""
     first = pl.struct("tokens", "named").rank("ordinal").over("tokens") == 1
     often = drawn.filter(pl.col("named") != "").filter(first)
-    often = often.with_columns(says=pl.concat_str(pl.lit("tactic "), "named"))
+    said = apart(often["named"].unique().to_list(), (LABEL // LETTER) - len("tactic "))
+    often = often.with_columns(says=pl.concat_str(pl.lit("tactic "), pl.col("named").replace(said)))
     kept: list[tuple[float, float, float]] = []
     rows = []
     for row in often.sort(["share", "tokens"], descending=[True, False]).to_dicts():

@@ -10,7 +10,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import NS_PER_MS, count, percent
-from postmortem.render.chart import Chart, Frames, Wants, cap, nothing, sentence, values
+from postmortem.render.chart import Chart, Frames, Wants, cap, labels, nothing, sentence, values
 from postmortem.render.theme import ALIKE, FIT, OTHER, REGIME_COLOURS, WIDTH
 
 #: More rows than these are cut: replicas first, then the ranks that were least normal.
@@ -82,7 +82,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         alt.Chart(values(rows))
         .mark_bar()
         .encode(
-            y=alt.Y("whose:N", sort=order, title=None, axis=alt.Axis(grid=False)),
+            y=alt.Y("whose:N", sort=order, title=None, axis=alt.Axis(grid=False, labelExpr=labels(order))),
             x=alt.X(
                 "share:Q",
                 title="share of its time (%)",

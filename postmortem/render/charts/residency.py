@@ -12,7 +12,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import number, percent
-from postmortem.render.chart import Chart, Frames, Wants, note, nothing, sentence, values
+from postmortem.render.chart import Chart, Frames, Wants, labels, note, nothing, sentence, values
 from postmortem.render.columns import extremes
 from postmortem.render.theme import INK, LIT, OTHER, TACTIC_COLOURS, WIDTH
 
@@ -24,6 +24,8 @@ MEMORY = "long_scoreboard"
 #: Columns along the iterations, for each rank; ranks beside the blamed ones, those with the fewest hits.
 COUNT = 200
 MOST_RANKS = 8
+#: Letters of a kernel's name that fit beside its bar.
+ROOM = 20
 
 WANTS: Wants = {
     "warp_stalls": {"kernel_name": pl.String, "reason": pl.String, "share": pl.Float64, "stalled": pl.Boolean},
@@ -81,7 +83,8 @@ def _stalls(frames: Frames, notes: list[str]) -> list[alt.Chart]:
         alt.Chart(values(rows))
         .mark_bar()
         .encode(
-            y=alt.Y("kernel_name:N", sort=kernels, title=None, axis=alt.Axis(labelLimit=150)),
+            y=alt.Y("kernel_name:N", sort=kernels, title=None,
+                    axis=alt.Axis(labelLimit=150, labelExpr=labels(kernels, ROOM))),
             x=alt.X("share:Q", title="share of warp stalls (%)", stack="zero", axis=alt.Axis(format=".0%", tickCount=5),
                     scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("reason:N", title="stalled for", sort=domain, legend=alt.Legend(columns=4),

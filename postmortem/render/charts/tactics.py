@@ -9,7 +9,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.base.units import count, percent
-from postmortem.render.chart import Chart, Frames, Wants, nothing, sentence, values
+from postmortem.render.chart import Chart, Frames, Wants, labels, nothing, sentence, values
 from postmortem.render.phases import PHASES
 from postmortem.render.theme import CALM as CALM_COLOUR
 from postmortem.render.theme import FIT, LIT, SMALL, WIDTH
@@ -39,7 +39,7 @@ def build(frames: Frames) -> alt.TopLevelMixin:
         .select("tactic", "phase", "share", iterations="len")
     )
     base = alt.Chart(values(shares)).encode(
-        y=alt.Y("tactic:N", sort=rows, title="tactic (algo_id)"),
+        y=alt.Y("tactic:N", sort=rows, title="tactic (algo_id)", axis=alt.Axis(labelExpr=labels(rows))),
         yOffset=alt.YOffset("phase:N", sort=PHASES),
         x=alt.X(
             "share:Q",

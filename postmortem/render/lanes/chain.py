@@ -42,7 +42,7 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
         "label:N",
         sort=None,
         scale=alt.Scale(domain=labels),
-        axis=row_axis(INK),
+        axis=row_axis(labels, INK),
     )
     colour = alt.Color(
         "grade:N",
@@ -68,7 +68,9 @@ def chain_lane(links: pl.DataFrame, own: pl.DataFrame, span: Span) -> list[alt.C
         x=time_x(span), y=y, color=colour, tooltip=told
     )
     numbers = chart.mark_text(color=PAPER, fontWeight="bold", clip=True).encode(x=time_x(span), y=y, text="mark:N")
-    itself = alt.Chart(values(life.select("label", "t", "t2", "steps"))).mark_bar(height=5, color=LIT, clip=True)
+    # The stroke shows a request of one step, which has no width.
+    itself = alt.Chart(values(life.select("label", "t", "t2", "steps")))
+    itself = itself.mark_bar(height=5, color=LIT, stroke=LIT, strokeWidth=1, clip=True)
     return [
         bars,
         stems.encode(x=time_x(span, "left"), x2="t:Q", y=alt.Y("from:N", sort=None)),

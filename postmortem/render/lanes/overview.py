@@ -7,7 +7,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS
 from postmortem.render.chart import Frames, values
-from postmortem.render.columns import ceiling, extremes
+from postmortem.render.columns import ceiling, ended, extremes
 from postmortem.render.theme import LIT, OTHER
 from postmortem.render.time_axis import Span, backdrop, lane, lane_axis, time_x, within
 
@@ -29,7 +29,7 @@ def overview(frames: Frames, span: Span) -> list[alt.LayerChart]:
         return []
     drawn, _ = extremes(timed, "start_ns", "ms", count=COUNT)
     top, _ = ceiling(drawn["ms"])
-    rows = values(drawn.select(span.since("start_ns").alias("t"), "ms"))
+    rows = values(ended(drawn, "start_ns", "end_ns").select(span.since("start_ns").alias("t"), "ms"))
     y = alt.Y("ms:Q", scale=alt.Scale(domain=[0, top]), axis=lane_axis("overview\nms an iteration", HEIGHT, ticks=2))
     line = alt.Chart(rows).mark_area(color=OTHER, opacity=0.8, interpolate="step-after", clip=True)
     # The signal of the lanes' zoom: null where everything is shown.

@@ -7,7 +7,7 @@ import polars as pl
 
 from postmortem.base.units import NS_PER_MS
 from postmortem.render.chart import Frames, values
-from postmortem.render.columns import ceiling, extremes
+from postmortem.render.columns import ceiling, ended, extremes
 from postmortem.render.lanes.request import life
 from postmortem.render.theme import DIMMED, LANE, LIT, OTHER, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, time_x, within
@@ -57,11 +57,12 @@ def _rank_lane(
 ) -> list[alt.Chart]:
     """The iterations, dimmed but for those of the request's ``lit`` life."""
     data = own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES))
-    states = [_states(data, name, top, span, opacity=DIMMED if lit else 1.0, first=first)]
+    drawn = ended(data, "t", "t2")
+    states = [_states(drawn, name, top, span, opacity=DIMMED if lit else 1.0, first=first)]
     if lit:
         # With the iteration before, which its first step fell into, and the one after, where the area ends.
         near = (pl.col("t2") >= lit[0]) & (pl.col("t").shift(1).fill_null(0) <= lit[1])
-        states.append(_states(data.filter(near), name, top, span, opacity=1.0, first=first))
+        states.append(_states(drawn.filter(near), name, top, span, opacity=1.0, first=first))
     tips = [
         alt.Tooltip("rank:Q"),
         alt.Tooltip("iteration:Q"),

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.render.chart import Frames, values
-from postmortem.render.columns import ceiling, extremes
+from postmortem.render.columns import ceiling, ended, extremes
 from postmortem.render.lanes.request import life, own_steps
 from postmortem.render.theme import COLUMNS, DIMMED, INK, LANE, LIT, OTHER, TACTIC_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
@@ -21,7 +21,7 @@ def batch_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]:
     if batches.is_empty():
         return []
     drawn = _by_changes(batches, "start_ns", notes)
-    rows = drawn.select(span.since("start_ns").alias("t"), "batch_size", "iteration")
+    rows = ended(drawn, "start_ns", "end_ns").select(span.since("start_ns").alias("t"), "batch_size", "iteration")
     top = ceiling(rows["batch_size"])[0] * 1.1
     y = alt.Y("batch_size:Q", scale=alt.Scale(domain=[0, top]), axis=lane_axis("batch\nsequences", LANE))
     tips = [alt.Tooltip("iteration:Q"), alt.Tooltip("batch_size:Q", title="batch (sequences)")]
@@ -91,7 +91,7 @@ def tactic_lane(frames: Frames, span: Span) -> tuple[list[alt.Chart], int]:
         "tactic:N",
         sort=rows,
         scale=alt.Scale(domain=rows),
-        axis=row_axis(),
+        axis=row_axis(rows),
     )
     colours = [*TACTIC_COLOURS[: len(named)], OTHER][: len(rows)]
     strips = (

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from postmortem.render.chart import Frames, values
-from postmortem.render.columns import ceiling, extremes
+from postmortem.render.columns import ceiling, ended, extremes
 from postmortem.render.theme import ALIKE, COLUMNS, INK, LANE, MOST_ROWS, OTHER, REGIME_COLOURS, STATE_COLOURS
 from postmortem.render.time_axis import Span, lane_axis, row_axis, time_x, within
 
@@ -52,7 +52,7 @@ def regime_lane(frames: Frames, span: Span, notes: list[str]) -> tuple[list[alt.
         .encode(
             x=time_x(span),
             x2="t2:Q",
-            y=alt.Y("whose:N", sort=order, scale=alt.Scale(domain=order), axis=row_axis()),
+            y=alt.Y("whose:N", sort=order, scale=alt.Scale(domain=order), axis=row_axis(order)),
             color=alt.Color(
                 "regime:N",
                 scale=alt.Scale(domain=seen, range=[colours[word] for word in seen]),
@@ -105,7 +105,7 @@ def memory_lane(frames: Frames, span: Span, notes: list[str]) -> list[alt.Chart]
     drawn, said = extremes(told.with_columns(fullness=-pl.col("left_mb")), "start_ns", "fullness")
     if said:
         notes.append(f"memory: {said}")
-    rows = drawn.select(
+    rows = ended(drawn, "start_ns", "end_ns").select(
         span.since("start_ns").alias("t"), "vram_free_mb", "left_mb", "isr_pinned_mb", "ckpt_pinned_mb", "iteration"
     )
     top = ceiling(rows["vram_free_mb"])[0] * 1.1

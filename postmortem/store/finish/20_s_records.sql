@@ -1,7 +1,8 @@
 -- s records: the earliest of each (request, step, rank, replica) or (replica, rank, iteration) is kept, the others are counted
--- as ignored. Of those at one time the smallest by content is the first, so that the order of lines and
--- files leaves no trace. A record without a replica is its source's; times come onto the bundle's clock
--- (NULL where that is beyond 2^62 ns, as in a record).
+-- as ignored. One with a token comes before those without: an engine may tell of step 0 in each iteration that computes a
+-- part of the prompt, and has its token after the last. Of those at one time the smallest by content is the first, so that
+-- the order of lines and files leaves no trace. A record without a replica is its source's; times come onto the bundle's
+-- clock (NULL where that is beyond 2^62 ns, as in a record).
 CREATE TEMP VIEW kept AS
 SELECT r.* REPLACE (
     coalesce(r.replica, s.replica) AS replica,
@@ -25,7 +26,7 @@ JOIN keys AS k ON k.req_id IS NOT DISTINCT FROM r.req_id
     AND k.lap IS NOT DISTINCT FROM CASE WHEN r.req_id IS NULL THEN r.iteration END
 QUALIFY row_number() OVER (
     PARTITION BY k.req_id, k.step, k.rank, k.replica, k.lap
-    ORDER BY r.ts_ns NULLS LAST, CAST(struct_update(r, source_id := 0, line := 0) AS VARCHAR),
+    ORDER BY r.token_id IS NULL, r.ts_ns NULLS LAST, CAST(struct_update(r, source_id := 0, line := 0) AS VARCHAR),
              r.source_id, r.line
 ) > 1;
 INSERT INTO ignored SELECT source_id, 'duplicate of an earlier s record', count(*) FROM doubles GROUP BY source_id;
