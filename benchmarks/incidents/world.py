@@ -20,6 +20,7 @@ START_NS = 1_793_000_000_000_000_000
 TILES = {"wide": 64, "mid": 32, "narrow": 16}
 SPARE = "mid_spare"  # what runs where the planned tactic lacks workspace
 TILES[SPARE] = 8
+SENT = 0.15  # of a calm iteration's time goes to transfers between ranks
 CAPTURED = (1, 2, 4, *range(8, 257, 8))  # sizes of a server's CUDA graphs, as they are usual
 
 
@@ -178,8 +179,8 @@ def run(world: World, greedy: bool = True) -> Run:
         if any(r["precision_path"] == "fp8" for r in state):
             precision = "fp8"
         prompts = world.prompt * world.calm_ms(size) * sum(r.length for r in batch if r.prompted == i)
-        compute = np.array([r.pop("compute_ms") for r in state]) + prompts
-        transfer = state[0].pop("transfer_ms")
+        compute = np.array([r.pop("compute_ms") for r in state]) + (1 - SENT) * prompts
+        transfer = state[0].pop("transfer_ms") + SENT * prompts
         for r in state[1:]:
             r.pop("transfer_ms")
         total = float(compute.max() + transfer)
@@ -298,7 +299,7 @@ def _states(
 ) -> list[dict[str, Any]]:
     """Each rank's state in one iteration: its compute, its memory, what it had to do beside the work."""
     calm = world.calm_ms(size)
-    work, transfer = 0.85 * calm, 0.15 * calm
+    work, transfer = (1 - SENT) * calm, SENT * calm
     out = []
     for rank in range(world.tp):
         compute = work * (1 + skew[rank] + shake[rank])

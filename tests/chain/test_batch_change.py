@@ -19,7 +19,9 @@ Opener = Callable[..., Incident]
 FIRST = 500  # number of the first iteration
 
 
-def run(sizes: list[int], tactics: str, waiting: list[int | None] | None = None, requests: int | None = None) -> _Run:
+def run(
+    sizes: list[int], tactics: str, waiting: list[int | None] | None = None, requests: int | list[int] | None = None
+) -> _Run:
     """The run of other tactics than A that the last iteration is in; a letter an iteration."""
     n = len(sizes)
     known = pl.DataFrame(
@@ -28,7 +30,7 @@ def run(sizes: list[int], tactics: str, waiting: list[int | None] | None = None,
             "batch_size": sizes,
             "algo_id": list(tactics),
             "waiting": waiting or [0] * n,
-            "requests": sizes if requests is None else [requests] * n,
+            "requests": sizes if requests is None else requests if isinstance(requests, list) else [requests] * n,
             "isolation_mode": [None] * n,
         },
         schema_overrides={"waiting": pl.Int64, "isolation_mode": pl.String},
@@ -77,10 +79,13 @@ def test_held_back() -> None:
         ("BBABB", [0, 0, 12, 12, 12], None, True),  # 12 sat the one out
         ("BBABB", [0, 0, 0, 12, 12], None, False),  # nobody did: by itself it had come to 24
         ("BBABB", [0, 0, 0, 12, 12], 6, True),  # who did is recorded of 6 requests alone
+        ("BBABB", [0, 0, 0, 12, 12], [12, 12, 23, 12, 12], False),  # of all: one's prompt was computed, it has no step
         ("AAABB", [0, 0, 12, 12, 12], None, False),
     ],
 )
-def test_batches_take_turns(tactics: str, waiting: list[int | None], requests: int | None, turns: bool) -> None:
+def test_batches_take_turns(
+    tactics: str, waiting: list[int | None], requests: int | list[int] | None, turns: bool
+) -> None:
     """One iteration alone in the calm tactic, between others, is a turn where some sat it out."""
     assert run([12, 12, 24, 12, 12], tactics, waiting, requests).takes_turns is turns
 
