@@ -13,7 +13,8 @@ from postmortem.analyses.rank_times import rank_times
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point, raised_spell
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
-from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch
+from postmortem.analyses.stats.median_mad import median
+from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch, ms_a_sequence, prompts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,36 +179,43 @@ def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDA
     """A replica's times, its transfer an iteration at one batch size (ms), the fabric's spells; None of one rank.
 
     Where ranks are absent, slow spells are undecided: the others may have waited for one of them. So is one whose batch
-    was larger than when normal, and which took longer by no more than that.
+    was larger than when normal, and which took longer by no more than that, and one that computed more prompts.
     """
     times = rank_times(catalogue, replica)
     if times is None or len(times.ranks) < 2:
         return None
     transfer: NDArray[np.float64] = times.transfer_ms.min(axis=1)  # of the rank that saw least of it
-    sizes = _sizes(catalogue, replica, times)
+    sizes, prompts = _ran(catalogue, replica, times)
     change = change_point(transfer)
-    flat = at_one_size(transfer, sizes, change.index if change else transfer.size)  # a larger batch sends more bytes
+    calm = change.index if change else transfer.size
+    sent = transfer - (ms_a_sequence(transfer[:calm], prompts[:calm]) or 0.0) * prompts
+    flat = at_one_size(sent, sizes, calm)  # a larger batch sends more bytes
     spells = fabric_regimes(flat)
     normal = np.concatenate([np.arange(s.first, s.stop) for s in spells if s.regime == "normal"] or [np.arange(0)])
-    spells = [
-        replace(s, regime="undecided")
-        if s.regime != "normal" and (times.absent or by_batch(transfer, sizes, np.arange(s.first, s.stop), normal))
-        else s
-        for s in spells
-    ]
+
+    def decided(spell: Spell) -> bool:
+        own = np.arange(spell.first, spell.stop)
+        more = bool(normal.size) and median(prompts[own]) > np.quantile(prompts[normal], NORMAL_REACH)
+        return not (times.absent or more or by_batch(transfer, sizes, own, normal))
+
+    spells = [s if s.regime == "normal" or decided(s) else replace(s, regime="undecided") for s in spells]
     return times, flat, spells
 
 
-def _sizes(catalogue: Catalogue, replica: str | None, times: RankTimes) -> NDArray[np.float64]:
-    """The batch of each iteration, NaN where no s record tells it."""
+def _ran(
+    catalogue: Catalogue, replica: str | None, times: RankTimes
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The batch of each iteration, NaN where no s record tells it, and its prompts, 0 where nothing tells them."""
+    n = times.iterations.size
     if replica is None:
-        return np.full(times.iterations.size, np.nan)
-    engine = catalogue.kept("iterations", replica=replica).select("iteration", pl.col("batch_size").cast(pl.Float64))
+        return np.full(n, np.nan), np.zeros(n)
+    engine = catalogue.kept("iterations", replica=replica).select("iteration", "batch_size", "requests")
     told = pl.DataFrame({"iteration": times.iterations}).join(
         engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
     )
-    sizes: NDArray[np.float64] = told["batch_size"].fill_null(float("nan")).to_numpy()
-    return sizes
+    prompts = prompts_of(told)
+    sizes: NDArray[np.float64] = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return sizes, np.zeros(n) if prompts is None else prompts
 
 
 def sent_by_regime(catalogue: Catalogue) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from math import pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from postmortem.analyses.stats.changepoint import SHORTEST, ChangePoint, change_point
 from postmortem.analyses.stats.intervals import median_effect
@@ -164,6 +165,15 @@ def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     """The sizes that ran at least SHORTEST iterations, and how many."""
     sizes, counts = np.unique(batch[~np.isnan(batch)], return_counts=True)
     return sizes[counts >= SHORTEST], counts[counts >= SHORTEST]
+
+
+def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
+    """How many sequences of each batch have no step yet, as their prompt is computed; None where nothing tells.
+
+    Where steps of some requests were not recorded, batches seem to have such sequences always.
+    """
+    counts = told.select((pl.col("batch_size") - pl.col("requests")).fill_null(0).clip(0).cast(pl.Float64)).to_series()
+    return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
 
 
 def at_no_prompt(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: int) -> NDArray[np.float64]:

@@ -15,10 +15,10 @@ from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stats.permutation import p_of
-from postmortem.analyses.stretch import NORMAL_REACH, ms_a_sequence
+from postmortem.analyses.stretch import NORMAL_REACH, ms_a_sequence, prompts_of
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF
-from postmortem.chain.upstream import FARTHEST, prompts_of, upstream, upstream_of
+from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import polars as pl
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, size_doubt, stretch
+from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, prompts_of, size_doubt, stretch
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF
 
@@ -209,15 +209,6 @@ def _upstream(
         found = replace(found, ratio=(ratio, low - most, high - least))
     source += "" if prompts is None else ", less what prompts took"
     return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, found, ranks, rows, source)
-
-
-def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
-    """How many sequences of each batch have no step yet, as their prompt is computed; None where nothing tells.
-
-    Where steps of some requests were not recorded, batches seem to have such sequences always.
-    """
-    counts = told.select((pl.col("batch_size") - pl.col("requests")).fill_null(0).clip(0).cast(pl.Float64)).to_series()
-    return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
 
 
 def _latest(

@@ -41,6 +41,20 @@ def test_a_larger_batch_is_no_slow_fabric() -> None:
     assert not {"congested", "degraded"} & set(regimes([8] * 70 + [32] * 30 + [8] * 60))
 
 
+def test_prompts_are_no_slow_fabric() -> None:
+    """From 100 to 130 each iteration computes a prompt, whose sequence has no step, and sends twice as much."""
+    records = served([8] * 160, range(100, 130))
+    for row in [r for r in records["s_records"] if r["rank"] == 0]:
+        steps = 7 if row["iteration"] in range(100, 130) else 8
+        plain = {k: row[k] for k in ("replica", "iteration", "ts_ns", "batch_size")}
+        records["s_records"] += [
+            plain | {"line": 1000 + 8 * row["iteration"] + k, "req_id": f"r{k}", "step": row["iteration"]}
+            for k in range(steps)
+        ]
+    told = ask(Catalogue(store_with(records)), "fabric_spells")["regime"].to_list()
+    assert told == ["normal", "undecided", "normal"]
+
+
 def test_a_slow_fabric_is_told_at_one_size() -> None:
     """Twice as slow at a size that ran before, or at a smaller one, is no batch's doing."""
     assert regimes([8] * 160, range(100, 160)) == ["normal", "degraded"]

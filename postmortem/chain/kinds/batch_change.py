@@ -115,7 +115,8 @@ class _Run:
         of it, so that all of most other batches will do.
         """
         rows = self.known[first : last + 1]
-        whole = (rows["requests"] == rows["batch_size"]).all() or self._all_recorded
+        steps, batch = rows["requests"], rows["batch_size"]
+        whole = (steps == batch).all() or (self._all_recorded and (steps <= batch).all())
         return whole and not rows["waiting"].null_count() and not rows["waiting"].sum()
 
     @cached_property
