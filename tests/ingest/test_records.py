@@ -180,8 +180,11 @@ def test_bad_bytes_and_numbers() -> None:
 
 # The largest and the smallest number of each kind, and the next one.
 BOUNDS = {
-    "queue_ms": (10**9, 1e9 + 1e-6), "gpu_ms": (-(10**9), -1e13), "ts_ns": (2**62 - 1, 2**62),
+    "queue_ms": (10**9, 1e9 + 1e-6), "gpu_ms": (-(10**9), -1e13), "ts_ns": (-(2**61), -(2**61) - 1),
     "iteration": (2**62 - 1, 2**63 - 1), "rank": (2**30 - 1, 2**31 - 1), "step": (2**62 - 1, 2**63 - 1),
+    "kv_evicted_blocks": (2**40, 2**40 + 1), "recompute_tokens": (2**40, 2**62 - 1), "batch_size": (2**40, 2**63 - 1),
+    "dequant_cycles": (2**40, 2**62 - 1), "vram_free_mb": (-(2.0**40), -1e308), "kv_pool_total_mb": (2.0**40, 1e308),
+    "margin": (2.0**129, 1e308),
 }  # fmt: skip
 
 
@@ -208,10 +211,14 @@ def test_odd_numbers_leave_the_rest_to_answer(tmp_path: Path, end: int) -> None:
         for r in "ab" for n in (0, 1) for i in range(4)
     ]  # fmt: skip
     steps = [
-        {"record": "s", "req_id": "q", "step": i, "replica": r, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
-        for r in "ab" for i in range(4)
+        {"record": "s", "req_id": q, "step": i, "replica": r, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
+        for q, r in (("q", "a"), ("q", "b"), ("p", "c"), ("o", "c"), ("n", "c")) for i in range(4)
     ]  # fmt: skip
-    odd = [row | {name: BOUNDS[name][end]} for name in BOUNDS for row in (steps[2], ranks[2]) if name in row]
+    places = ("rank", "step")  # a request's record has no rank, a rank's no step
+    odd = [
+        row | {name: BOUNDS[name][end]}
+        for name in BOUNDS for row in (steps[2], *steps[-9::4], ranks[2]) if name in row or name not in places
+    ]  # fmt: skip
     place = tmp_path / "b"
     place.mkdir()
     (place / "r.jsonl").write_text("\n".join(map(json.dumps, ranks + steps + odd)))
@@ -443,7 +450,7 @@ def test_containers_give_one_store(tmp_path: Path) -> None:
     assert stores[0] == stores[1] == stores[2]
 
 
-NUMBERS = ["0", "-0.0", "8", "0.1", "1e22", "5e-324", "123456789.123456789", "9007199254740993", "1e308", "2.5e-17"]
+NUMBERS = ["0", "-0.0", "8", "0.1", "1e22", "5e-324", "123456789.123456789", "9007199254740993", "6.8e38", "2.5e-17"]
 
 
 @pytest.mark.parametrize("space", ["", " "])
