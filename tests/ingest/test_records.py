@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -528,3 +529,30 @@ def test_what_is_not_plain_goes_the_careful_way(tmp_path: Path, line: str) -> No
 def test_which_record_it_is(record: dict[str, Any], kind: str | None) -> None:
     """By its mark, else by a field that one kind alone has."""
     assert kind_of(record) == kind
+
+
+def test_parts_that_are_longer_than_their_whole_are_told(tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """gpu_ms without collectives, and comm_ms without waiting, break the contract: the audit says whose and where."""
+    place = tmp_path / "b"
+    place.mkdir()
+    head = {"record": "s", "replica": "a"}
+    times = [  # rank, gpu, comm, sync: rank 0 keeps to it, also at the edge; rank 1 breaks it twice, rank 2 once
+        (0, 5.0, 5.0, 5.0), (0, 6.0, 1.0, None), (0, None, 9.0, 9.0), (1, 4.0, 3.0, 1.0), (1, 4.0, 4.5, 1.0),
+        (1, 4.0, 7.0, 1.0), (2, 9.0, 2.0, 3.25),
+    ]  # fmt: skip
+    counted: Counter[int] = Counter()
+    with (place / "r.jsonl").open("w") as file:
+        for rank, gpu, comm, sync in times:
+            row = {"rank": rank, "iteration": counted[rank], "gpu_ms": gpu, "comm_ms": comm, "sync_ms": sync}
+            counted[rank] += 1
+            file.write(json.dumps(head | row) + "\n")
+    told = {n["code"]: n["message"] for n in opened(place).audit().losses}
+    assert set(told) == {"comm_ms-beyond-gpu_ms", "sync_ms-beyond-comm_ms"}
+    beyond = (
+        "replica a: comm_ms is more than gpu_ms in 2 of 6 records, most on rank 1 in iteration 2 (7.000 of 4.000 ms)"
+    )
+    assert told["comm_ms-beyond-gpu_ms"].startswith(beyond)
+    beyond = (
+        "replica a: sync_ms is more than comm_ms in 1 of 6 records, most on rank 2 in iteration 0 (3.250 of 2.000 ms)"
+    )
+    assert told["sync_ms-beyond-comm_ms"].startswith(beyond)
