@@ -23,9 +23,9 @@ CALM, OTHER = "tile32", "tile16"
 class Trace:
     """One replica's run: ``extra_ms[iteration]`` is added to ``late_rank``'s compute.
 
-        ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
-        ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
-    X
+    ``leaves_late_ms`` is how much later that rank leaves its collectives than the others.
+    ``batch[iteration]`` decides the tactic (16 and below: the other one). ``flips`` are the requests
+    whose token changes at the given step; ``aside`` are iterations in which a request is not scheduled.
     """
 
     replica: str

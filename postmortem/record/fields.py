@@ -14,6 +14,7 @@ LONGEST_LINE = 1 << 20  # bytes; readers take no more for one record
 I64 = 2**63
 HALF = I64 // 2  # times and counts lie within: so the difference of two fits into 64 bits
 LONGEST_MS = 10**9  # 11.6 days, longer than any step or wait
+MOST = 2**40  # of what is added up, and of MiB: no machine has so many
 
 
 def text(value: Any) -> str:
@@ -59,17 +60,15 @@ def within(least: int, most: int) -> Callable[[Any], int | None]:
     return fit
 
 
-def number(value: Any) -> float:
-    """A number."""
-    math.isfinite(value)  # TypeError where it is none: float would take a text
-    return float(value)
+def up_to(most: float) -> Callable[[Any], float]:
+    """A number of either sign that is no larger."""
 
+    def number(value: Any) -> float:
+        if not -most <= value <= most and math.isfinite(value):
+            raise ValueError("out of range")
+        return float(value)
 
-def milliseconds(value: Any) -> float:
-    """A duration."""
-    if not -LONGEST_MS <= value <= LONGEST_MS and math.isfinite(value):
-        raise ValueError("out of range")
-    return float(value)
+    return number
 
 
 def flag(value: Any) -> bool:
@@ -102,34 +101,38 @@ def config(value: Any) -> dict[Any, Any]:
 
 
 count = within(0, HALF - 1)
-time = within(1 - HALF, HALF - 1)
+time = within(-(2**61), HALF - 1)
+amount = within(0, MOST)
+milliseconds = up_to(LONGEST_MS)
+memory = up_to(MOST)
+gap = up_to(2.0**129)
 rank_of = within(0, 2**30 - 1)
 token = within(-I64, I64 - 1)
 
 FITS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "x": {
         "req_id": name, "replica": text, "admitted_ns": time, "raw_prompt_sha256": digest,
-        "effective_text_sha256": digest, "effective_tokens": count, "truncated": flag, "trunc_reason": text,
+        "effective_text_sha256": digest, "effective_tokens": amount, "truncated": flag, "trunc_reason": text,
         "decode_cfg_applied": config, "shaping_events": texts, "prefix_cache_used": flag, "prefix_cache_key": text,
         "routing_template": text, "system_sha256": digest, "tenant": text, "prompt_family": text,
     },
     "s": {
         "req_id": name, "step": count, "ts_ns": time, "replica": text, "rank": rank_of, "iteration": count,
-        "batch_fp": text, "batch_size": count, "shape": text, "queue_ms": milliseconds, "gpu_ms": milliseconds,
-        "comm_ms": milliseconds, "sync_ms": milliseconds, "vram_free_mb": number, "workspace_free_mb": number,
-        "kv_pool_total_mb": number, "isr_pinned_mb": number, "ckpt_pinned_mb": number, "kv_regime": text,
-        "kv_evicted_blocks": count, "recompute_tokens": count, "paging_on": flag, "queue_p95_ms": milliseconds,
-        "precision_path": text, "dequant_cycles": count, "algo_id": tactic, "kernel_variant": tactic,
+        "batch_fp": text, "batch_size": amount, "shape": text, "queue_ms": milliseconds, "gpu_ms": milliseconds,
+        "comm_ms": milliseconds, "sync_ms": milliseconds, "vram_free_mb": memory, "workspace_free_mb": memory,
+        "kv_pool_total_mb": memory, "isr_pinned_mb": memory, "ckpt_pinned_mb": memory, "kv_regime": text,
+        "kv_evicted_blocks": amount, "recompute_tokens": amount, "paging_on": flag, "queue_p95_ms": milliseconds,
+        "precision_path": text, "dequant_cycles": amount, "algo_id": tactic, "kernel_variant": tactic,
         "expected_algo_id": tactic, "fallback_reason": text, "isolation_mode": text, "token_id": token,
-        "top2_token_id": token, "margin": number,
+        "top2_token_id": token, "margin": gap,
     },
 }  # fmt: skip
-# What needs no closer look. A float that is not finite is found when it is written.
+# What needs no closer look.
 EASY: dict[str, dict[str, type]] = {
     kind: {
         key: plain
         for key, fit in fits.items()
-        for one, plain in ((text, str), (number, float), (flag, bool), (tactic, str))
+        for one, plain in ((text, str), (flag, bool), (tactic, str))
         if fit is one
     }
     for kind, fits in FITS.items()

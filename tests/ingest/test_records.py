@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,8 +181,11 @@ def test_bad_bytes_and_numbers() -> None:
 
 # The largest and the smallest number of each kind, and the next one.
 BOUNDS = {
-    "queue_ms": (10**9, 1e9 + 1e-6), "gpu_ms": (-(10**9), -1e13), "ts_ns": (2**62 - 1, 2**62),
+    "queue_ms": (10**9, 1e9 + 1e-6), "gpu_ms": (-(10**9), -1e13), "ts_ns": (-(2**61), -(2**61) - 1),
     "iteration": (2**62 - 1, 2**63 - 1), "rank": (2**30 - 1, 2**31 - 1), "step": (2**62 - 1, 2**63 - 1),
+    "kv_evicted_blocks": (2**40, 2**40 + 1), "recompute_tokens": (2**40, 2**62 - 1), "batch_size": (2**40, 2**63 - 1),
+    "dequant_cycles": (2**40, 2**62 - 1), "vram_free_mb": (-(2.0**40), -1e308), "kv_pool_total_mb": (2.0**40, 1e308),
+    "margin": (2.0**129, 1e308),
 }  # fmt: skip
 
 
@@ -208,10 +212,14 @@ def test_odd_numbers_leave_the_rest_to_answer(tmp_path: Path, end: int) -> None:
         for r in "ab" for n in (0, 1) for i in range(4)
     ]  # fmt: skip
     steps = [
-        {"record": "s", "req_id": "q", "step": i, "replica": r, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
-        for r in "ab" for i in range(4)
+        {"record": "s", "req_id": q, "step": i, "replica": r, "iteration": i, "ts_ns": 10**18 + i, "gpu_ms": 5.0}
+        for q, r in (("q", "a"), ("q", "b"), ("p", "c"), ("o", "c"), ("n", "c")) for i in range(4)
     ]  # fmt: skip
-    odd = [row | {name: BOUNDS[name][end]} for name in BOUNDS for row in (steps[2], ranks[2]) if name in row]
+    places = ("rank", "step")  # a request's record has no rank, a rank's no step
+    odd = [
+        row | {name: BOUNDS[name][end]}
+        for name in BOUNDS for row in (steps[2], *steps[-9::4], ranks[2]) if name in row or name not in places
+    ]  # fmt: skip
     place = tmp_path / "b"
     place.mkdir()
     (place / "r.jsonl").write_text("\n".join(map(json.dumps, ranks + steps + odd)))
@@ -455,7 +463,7 @@ def test_containers_give_one_store(tmp_path: Path) -> None:
     assert stores[0] == stores[1] == stores[2]
 
 
-NUMBERS = ["0", "-0.0", "8", "0.1", "1e22", "5e-324", "123456789.123456789", "9007199254740993", "1e308", "2.5e-17"]
+NUMBERS = ["0", "-0.0", "8", "0.1", "1e22", "5e-324", "123456789.123456789", "9007199254740993", "6.8e38", "2.5e-17"]
 
 
 @pytest.mark.parametrize("space", ["", " "])
@@ -533,3 +541,30 @@ def test_what_is_not_plain_goes_the_careful_way(tmp_path: Path, line: str) -> No
 def test_which_record_it_is(record: dict[str, Any], kind: str | None) -> None:
     """By its mark, else by a field that one kind alone has."""
     assert kind_of(record) == kind
+
+
+def test_parts_that_are_longer_than_their_whole_are_told(tmp_path: Path, opened: Callable[..., Incident]) -> None:
+    """gpu_ms without collectives, and comm_ms without waiting, break the contract: the audit says whose and where."""
+    place = tmp_path / "b"
+    place.mkdir()
+    head = {"record": "s", "replica": "a"}
+    times = [  # rank, gpu, comm, sync: rank 0 keeps to it, also at the edge; rank 1 breaks it twice, rank 2 once
+        (0, 5.0, 5.0, 5.0), (0, 6.0, 1.0, None), (0, None, 9.0, 9.0), (1, 4.0, 3.0, 1.0), (1, 4.0, 4.5, 1.0),
+        (1, 4.0, 7.0, 1.0), (2, 9.0, 2.0, 3.25),
+    ]  # fmt: skip
+    counted: Counter[int] = Counter()
+    with (place / "r.jsonl").open("w") as file:
+        for rank, gpu, comm, sync in times:
+            row = {"rank": rank, "iteration": counted[rank], "gpu_ms": gpu, "comm_ms": comm, "sync_ms": sync}
+            counted[rank] += 1
+            file.write(json.dumps(head | row) + "\n")
+    told = {n["code"]: n["message"] for n in opened(place).audit().losses}
+    assert set(told) == {"comm_ms-beyond-gpu_ms", "sync_ms-beyond-comm_ms"}
+    beyond = (
+        "replica a: comm_ms is more than gpu_ms in 2 of 6 records, most on rank 1 in iteration 2 (7.000 of 4.000 ms)"
+    )
+    assert told["comm_ms-beyond-gpu_ms"].startswith(beyond)
+    beyond = (
+        "replica a: sync_ms is more than comm_ms in 1 of 6 records, most on rank 2 in iteration 0 (3.250 of 2.000 ms)"
+    )
+    assert told["sync_ms-beyond-comm_ms"].startswith(beyond)

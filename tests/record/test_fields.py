@@ -35,6 +35,7 @@ ODD = st.one_of(
     st.none(), st.booleans(), st.integers(), st.integers(-5, 5), st.floats(), st.floats(-5, 5).map(round).map(float),
     st.text(), st.sampled_from(["", "5", "sha256:ab", "00ff", "\ud800", "a\x00\n\u2028", Mode.STRICT, b"\x01", {"a"}]),
     st.sampled_from([2**62 - 1, 2**62, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 1e9, 1e9 + 1, 10**400, 1.79e18]),
+    st.sampled_from([2**40, 2**40 + 1, 2.0**129, 1e39, -1e308, -(2**61), -(2**61) - 1]),
     st.sampled_from([np.int64(3), np.float32("nan"), np.float64(2.0), np.bool_(True), np.str_("t"), np.arange(3)]),
     st.lists(st.one_of(st.text(), st.none(), st.integers()), max_size=3),
     st.dictionaries(st.text(max_size=3), st.one_of(st.floats(), st.integers(), st.text()), max_size=3),

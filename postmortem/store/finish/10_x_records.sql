@@ -1,17 +1,17 @@
 -- x records: the first admitted of each request and replica is kept, the others are counted
 -- as ignored. Of those at one time the smallest by content is the first, so that the order of lines and
 -- files leaves no trace. A record without a replica is its source's; times come onto the bundle's clock
--- (NULL where that is beyond 2^62 ns, as in a record).
+-- (NULL where a record could not bear it, below -2^61 ns or from 2^62 on).
 CREATE TEMP VIEW kept AS
 SELECT r.* REPLACE (
     coalesce(r.replica, s.replica) AS replica,
-    CASE WHEN coalesce(c.offset_ns, 0) = 0 THEN r.admitted_ns
-         WHEN abs(CAST(r.admitted_ns AS HUGEINT) + c.offset_ns) < 4611686018427387904
+    CASE WHEN c.offset_ns = 0 THEN r.admitted_ns
+         WHEN CAST(r.admitted_ns AS HUGEINT) + c.offset_ns BETWEEN -2305843009213693952 AND 4611686018427387903
          THEN CAST(CAST(r.admitted_ns AS HUGEINT) + c.offset_ns AS BIGINT) END AS admitted_ns
 )
 FROM staged_x_records AS r
 JOIN sources AS s USING (source_id)
-LEFT JOIN clocks AS c USING (source_id);
+JOIN clocks AS c USING (source_id);
 CREATE TEMP TABLE doubles AS
 WITH keys AS (
     SELECT req_id, replica FROM kept GROUP BY ALL HAVING count(*) > 1

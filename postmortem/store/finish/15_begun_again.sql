@@ -10,10 +10,10 @@ WITH told AS (
     GROUP BY ALL
 ), runs AS (
     SELECT t.source_id, t.replica, t.rank, min(t.iteration) AS smallest, max(t.iteration) AS largest,
-           min(t.first_ns::HUGEINT + coalesce(c.offset_ns, 0)) AS first_ns,
-           max(t.last_ns::HUGEINT + coalesce(c.offset_ns, 0)) AS last_ns
+           min(t.first_ns::HUGEINT + c.offset_ns) AS first_ns,
+           max(t.last_ns::HUGEINT + c.offset_ns) AS last_ns
     FROM told AS t
-    LEFT JOIN clocks AS c USING (source_id)
+    JOIN clocks AS c USING (source_id)
     GROUP BY ALL
 ), ordered AS (
     SELECT *, row_number() OVER each AS place, count(*) OVER (PARTITION BY source_id, replica, rank) AS iterations

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postmortem.ingest.reader import Source
 from postmortem.ingest.readers import nccl_inspector, nccl_log
-from tests.ingest.nccl.collect import INSPECTOR_SAMPLES, SAMPLES, read_bytes
+from tests.ingest.nccl.collect import INSPECTOR_SAMPLES, SAMPLES, collect, read_bytes
 
+READING = sys.modules["postmortem.ingest.readers.nccl_log.read"]  # the package's ``read`` is the function
 LOGS = sorted(SAMPLES.glob("*.log"))
 FILES = [(p, nccl_log.READER) for p in LOGS] + [
     (p, nccl_inspector.READER) for p in sorted(INSPECTOR_SAMPLES.glob("*.jsonl"))
@@ -108,3 +112,55 @@ def test_interleaving_changes_no_counter(one: list[Any], two: list[Any], dice: r
         folder = Path(name)
         alone = {pid: calls for lines in logs.values() for pid, calls in _told(folder, lines).items()}
         assert _told(folder, mixed) == alone
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from([b"", b"x" * 5, b"y" * 63, b"z" * 64, b"u" * 200, b"h1:1:2 [0] NCCL INFO v" * 9])),
+    limit=st.integers(1, 64),
+    broken=st.booleans(),
+)
+def test_a_line_without_end_is_not_held(lines: list[bytes], limit: int, broken: bool, tmp_path_factory: Any) -> None:
+    """However the file is read in pieces: the lines up to the bound in order, of each longer one its beginning."""
+    data = b"\n".join(lines) + b"\n" * broken
+    path = tmp_path_factory.mktemp("long") / "n.log"
+    path.write_bytes(data)
+    wanted = [(b, len(b) <= limit) for b in data.splitlines(keepends=True)]
+    found: list[tuple[bytes, bool]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(READING, "CHUNK", limit)
+        patch.setattr(READING, "LONGEST", limit)
+        patch.setattr(READING, "SHOWN", 1)
+        for piece, whole in READING.chunks(Source("n.log", path)):
+            assert len(piece) <= 2 * limit
+            found += [(line, True) for line in piece.splitlines(keepends=True)] if whole else [(piece, False)]
+        got = collect(path)
+    assert found == [(b if whole else b[:1], whole) for b, whole in wanted]
+    assert got.facts.lines == len(wanted)
+    assert got.balances()
+    assert [r.place for r in got.rejects if "longer than" in r.reason] == [
+        n for n, (_, whole) in enumerate(wanted, 1) if not whole
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["[a](", "[PG 1 Rank 0] Timeout at NCCL work: 1 last enqueued work: 1,",
+     "[PG ID 0 PG GUID 0(a Rank 1] last enqueued",
+     "[Rank 1] Watchdog caught collective operation timeout: WorkNCCL(OpType=A, "],
+)  # fmt: skip
+def test_a_line_of_many_beginnings_takes_as_long_as_it_is(words: str, tmp_path: Path) -> None:
+    """A line eight times as long takes no more than sixteen times as long; it took 64 times and more."""
+    path = tmp_path / "n.log"
+
+    def seconds(size: int) -> float:
+        path.write_text("last enqueued: " + words * (size // len(words)) + "\n")
+        tries = []
+        for _ in range(3):
+            begun = time.process_time()
+            assert collect(path).balances()
+            tries.append(time.process_time() - begun)
+        return min(tries)
+
+    seconds(1 << 10)  # what is made once
+    assert seconds(1 << 18) < 16 * seconds(1 << 15) + 0.5

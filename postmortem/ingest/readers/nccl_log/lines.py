@@ -16,7 +16,7 @@ _CRI = re.compile(r"(\d{4}-\d\d-\d\dT\S+) (stdout|stderr) ([PF])(?::\S*)? (.*)",
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\[\d{1,3}(?:;\d{1,3})*m")
 # What Ray writes behind a line that other workers wrote as well, with an explanation the first time.
 _REPEATED = re.compile(r" \[repeated \d+x across cluster\](?: \(Ray deduplicates logs .*)?$")
-_LINK = re.compile(r"\[([^\]]*)\]\([^)\s]*\)")
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
 
 # What stands before a text: quotes, bars, launchers' marks, hosts' names, times; RANKS name the rank.
 _LEAD = re.compile(

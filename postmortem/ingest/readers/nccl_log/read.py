@@ -21,7 +21,9 @@ from postmortem.ingest.readers.nccl_log.times import Clock, in_zone_of
 from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs, Writer
 
 CHUNK = 16 << 20  # bytes read at once: larger ones gain nothing and cost memory
+LONGEST = CHUNK  # of a line, bytes: a progress bar of days; what is longer is not held in memory
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
+SHOWN = 4 * REJECT_TEXT  # a character of UTF-8 has four bytes at most
 
 # The line after a wrapped InfiniBand warning, which ends at ``len``.
 _WRAPPED_END = ", len"
@@ -71,6 +73,12 @@ class Pass:
         yield from self.rows.batches()
         yield from column_records(part.calls, part.choices)
         yield from self.waiting.batches(self.calls, part.calls, part.choices)
+
+    def too_long(self, beginning: bytes) -> None:
+        """A line that is longer than LONGEST, of which this is the beginning."""
+        self.lines += 1
+        text = Text(beginning.decode("utf-8", "replace"), [self.lines])
+        self._reject(text, f"a line longer than {LONGEST >> 20} MiB", text.text)
 
     def feed(self, number: int, line: str) -> None:
         """One physical line, without its newline."""
@@ -212,35 +220,45 @@ class Pass:
         return out
 
 
-def chunks(source: Source) -> Iterator[bytes]:
-    """The file in pieces that end at a newline; the last, which may be empty, need not.
+def chunks(source: Source) -> Iterator[tuple[bytes, bool]]:
+    """The file in pieces of whole lines (the last may lack its newline), True; of a line too long the beginning, False.
 
     NULs before its first character, as many as were cut under its writer, are passed over.
     """
     held: list[bytes] = []
-    begun = False
+    size = 0  # of what is held
+    begun = cutting = False  # cutting: inside a line that is too long, its bytes are dropped until it ends
     with source.open() as file:
         while data := file.read(CHUNK):
             if not begun:
                 data = data.lstrip(b"\0")
                 begun = bool(data)
+            first = data.find(b"\n") + 1
+            if cutting:
+                if not first:
+                    continue
+                data, cutting = data[first:], False
+            elif size + (first or len(data)) > LONGEST:
+                yield b"".join([*held, data])[:SHOWN], False
+                held, size, cutting = [], 0, not first
+                data = data[first:] if first else b""
             end = data.rfind(b"\n") + 1
             if end:
-                held.append(data[:end])
-                yield b"".join(held)
-                held = [data[end:]] if end < len(data) else []
-            else:
-                held.append(data)
-    yield b"".join(held)
+                yield b"".join([*held, data[:end]]), True
+                held, size = [], 0
+            held.append(data[end:])
+            size += len(data) - end
+    yield b"".join(held), True
 
 
 def read(source: Source) -> Iterator[Item]:
     """All of a log. Raises OSError where the file cannot be read, ValueError for a bad time format."""
     run = Pass(source)
-    for data in chunks(source):
-        if not data:
-            continue
-        yield from run.stretch(data)
+    for data, whole in chunks(source):
+        if not whole:
+            run.too_long(data)
+        elif data:
+            yield from run.stretch(data)
         yield from run.take_rejects()
     run.end()
     yield from run.waiting.batches(run.calls, fast.NO_CALLS, fast.NO_CHOICES)

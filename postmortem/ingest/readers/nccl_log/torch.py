@@ -8,16 +8,23 @@ from dataclasses import dataclass, field
 from postmortem.ingest.readers.nccl_log.rows import Rows, integer
 from postmortem.ingest.readers.nccl_log.times import NS_DIGITS, seconds_of, year_of
 
+# Where words of other kinds stand between, they are few: a shape, half a sentence. What has no end makes a line of many
+# beginnings slow.
+_FEW = r".{0,200}?"
 # A line may repeat another rank's words ("terminated with exception: [Rank 2] Watchdog ...").
 WATCHDOG = re.compile(
     r"\[Rank (?P<rank>\d{1,9})\] Watchdog caught collective operation timeout: WorkNCCL\("
-    r"(?:SeqNum=(?P<seq>\d{1,18}), )?OpType=(?P<op>\w+), (?P<shape>.*?),? ?Timeout\(ms\)=(?P<timeout>\d{1,15})\)"
+    r"(?:SeqNum=(?P<seq>\d{1,18}), )?OpType=(?P<op>\w+), (?P<shape>"
+    + _FEW
+    + r"),? ?Timeout\(ms\)=(?P<timeout>\d{1,15})\)"
     r" ran for (?P<ran>\d{1,15}) milliseconds"
 )
 STATUS = re.compile(
-    r"\[PG (?:ID )?(?P<pg>\d{1,9})(?: PG GUID (?P<guid>[^\s()]*)(?:\((?P<name>[^)]*)\))?)? Rank (?P<rank>\d{1,9})\]"
-    r".*?(?:Timeout at NCCL work: |watchdog at work: |watchdog at work sequence id: )(?P<seq>-?\d{1,18})"
-    r".*?last enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}),"
+    r"\[PG (?:ID )?(?P<pg>\d{1,9})(?: PG GUID (?P<guid>[^\s()]*)(?:\((?P<name>[^()]*)\))?)? Rank (?P<rank>\d{1,9})\]"
+    + _FEW
+    + r"(?:Timeout at NCCL work: |watchdog at work: |watchdog at work sequence id: )(?P<seq>-?\d{1,18})"
+    + _FEW
+    + r"last enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}),"
     r" last completed (?:NCCL )?work: (?P<completed>-?\d{1,18})"
 )
 _NUMEL = re.compile(r"NumelIn=(\d{1,18}), NumelOut=(\d{1,18})")
@@ -26,7 +33,7 @@ _GLOG = re.compile(
     r"ProcessGroupNCCL\.[ch]pp:\d+\]"
 )
 _WORKER = re.compile(r"\([^()]*\bpid=\d+[^()]*\)")  # Ray's and vLLM's prefix
-_PG = re.compile(r"\[PG (?:ID )?(\d{1,9})(?: PG GUID [^\s()]*(?:\(([^)]*)\))?)? Rank \d+\]")
+_PG = re.compile(r"\[PG (?:ID )?(\d{1,9})(?: PG GUID [^\s()]*(?:\(([^()]*)\))?)? Rank \d+\]")
 # Enough to look closer: what every line of these two kinds holds.
 MARKS = ("Watchdog caught collective", "last enqueued")
 

@@ -10,15 +10,20 @@ import pyarrow as pa
 
 # Arrow's and DuckDB's BIGINT; a larger number is a reject, not an overflow.
 I64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-# Half of BIGINT and of INTEGER: what is added to such a number, or the difference of two, still fits. Times reach
-# from 1823 to 2116 so.
+# Half of BIGINT and of INTEGER: what is added to such a number still fits. Times reach from 1896 to 2116: so does
+# the length from the first to the end of a step that begins at the last.
 HALF = 2**62 - 1
-Time = Annotated[int, msgspec.Meta(ge=-HALF, le=HALF)]
+Time = Annotated[int, msgspec.Meta(ge=-(2**61), le=HALF)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=HALF)]
 Rank = Annotated[int, msgspec.Meta(ge=0, le=2**30 - 1)]
 # Milliseconds: 11.6 days, longer than any step or wait, and 9,000 of them are BIGINT nanoseconds still.
 LONGEST_MS = 10**9
 Duration = Annotated[float, msgspec.Meta(ge=-LONGEST_MS, le=LONGEST_MS)]
+# What requests and iterations add up: eight million of 2^40 are BIGINT still, and no step has so many of anything.
+MOST = 2**40
+Amount = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Memory = Annotated[float, msgspec.Meta(ge=-MOST, le=MOST)]  # 2^40 MiB is an exbibyte; sums and squares stay finite
+Gap = Annotated[float, msgspec.Meta(ge=-(2.0**129), le=2.0**129)]  # two logits': a float32 is below 2^128
 Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]+$")]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -32,7 +37,7 @@ class XRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     admitted_ns: Time | None = None
     raw_prompt_sha256: Hex | None = None
     effective_text_sha256: Hex | None = None
-    effective_tokens: Count | None = None
+    effective_tokens: Amount | None = None
     truncated: bool | None = None
     trunc_reason: str | None = None
     decode_cfg_applied: dict[str, Any] | None = None
@@ -56,24 +61,24 @@ class SRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rank: Rank | None = None
     iteration: Count | None = None
     batch_fp: str | None = None
-    batch_size: Count | None = None
+    batch_size: Amount | None = None
     shape: str | None = None
     queue_ms: Duration | None = None
     gpu_ms: Duration | None = None
     comm_ms: Duration | None = None
     sync_ms: Duration | None = None
-    vram_free_mb: float | None = None
-    workspace_free_mb: float | None = None
-    kv_pool_total_mb: float | None = None
-    isr_pinned_mb: float | None = None
-    ckpt_pinned_mb: float | None = None
+    vram_free_mb: Memory | None = None
+    workspace_free_mb: Memory | None = None
+    kv_pool_total_mb: Memory | None = None
+    isr_pinned_mb: Memory | None = None
+    ckpt_pinned_mb: Memory | None = None
     kv_regime: str | None = None
-    kv_evicted_blocks: Count | None = None
-    recompute_tokens: Count | None = None
+    kv_evicted_blocks: Amount | None = None
+    recompute_tokens: Amount | None = None
     paging_on: bool | None = None
     queue_p95_ms: Duration | None = None
     precision_path: str | None = None
-    dequant_cycles: Count | None = None
+    dequant_cycles: Amount | None = None
     algo_id: str | I64 | None = None
     kernel_variant: str | I64 | None = None
     expected_algo_id: str | I64 | None = None
@@ -81,7 +86,7 @@ class SRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     isolation_mode: str | None = None
     token_id: I64 | None = None
     top2_token_id: I64 | None = None
-    margin: float | None = None
+    margin: Gap | None = None
 
 
 class RecorderRecord(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -108,9 +113,11 @@ _ARROW: dict[Any, pa.DataType] = {
     "I64": pa.int64(),
     "Time": pa.int64(),
     "Count": pa.int64(),
+    "Amount": pa.int64(),
     "Rank": pa.int32(),
     "Duration": pa.float64(),
-    "float": pa.float64(),
+    "Memory": pa.float64(),
+    "Gap": pa.float64(),
     "bool": pa.bool_(),
     "list[str]": pa.list_(pa.string()),
 }
@@ -131,9 +138,9 @@ def arrow_schema(kind: str) -> pa.Schema:
     return pa.schema(fields)
 
 
-def limits(kind: str) -> dict[str, tuple[int | None, int | None, int | None]]:
+def limits(kind: str) -> dict[str, tuple[float | None, float | None, int | None]]:
     """Smallest and largest value, and smallest length, of the fields that have such."""
-    known: dict[str, tuple[int | None, int | None, int | None]] = {}
+    known: dict[str, tuple[float | None, float | None, int | None]] = {}
     for field in msgspec.structs.fields(KINDS[kind][0]):
         for part in getattr(field.type, "__args__", ()):
             for meta in getattr(part, "__metadata__", ()):
