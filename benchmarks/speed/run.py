@@ -75,7 +75,7 @@ from pathlib import Path
 from postmortem.ingest.reader import Source
 from postmortem.ingest.readers.nccl_log import fast
 from postmortem.ingest.readers.nccl_log.read import chunks
-print(sum(len(fast.split(data, 1).calls) for data in chunks(Source("nccl.log", Path(sys.argv[1]))) if data))
+print(sum(len(fast.split(data, 1).calls) for data, _ in chunks(Source("nccl.log", Path(sys.argv[1]))) if data))
 """
 READER = """
 import sys
