@@ -30,7 +30,7 @@ CONTRACT = (
         "x",
         ("effective_text_sha256",),
         "whether two requests saw the same input: no request can be compared with another",
-        _X.format("effective_text_sha256") + "; SGLang --log-requests-level 3 (level 2 shortens texts)",
+        _X.format("effective_text_sha256") + "; SGLang --log-requests --log-requests-level 3 (level 2 shortens texts)",
     ),
     Part(
         "raw prompt",
@@ -59,7 +59,7 @@ CONTRACT = (
         "x",
         ("decode_cfg_applied",),
         "whether an answer is greedy, and whether two were decoded alike: nothing is proven the same without it",
-        _X.format("decode_cfg_applied") + "; SGLang --log-requests-level 1",
+        _X.format("decode_cfg_applied") + "; SGLang --log-requests --log-requests-level 1",
     ),
     Part("admission time", "x", ("admitted_ns",), "whether arrivals outran service", _X.format("admitted_ns")),
     Part("tokens", "s", ("token_id",), "at which step an answer flipped", _S.format("token_id")),
@@ -68,7 +68,7 @@ CONTRACT = (
         "s",
         ("margin",),
         "how thin the decision was, and whether noise between tactics could flip it",
-        _S.format("margin") + " (top-2 logprobs: vLLM and SGLang logprobs=2)",
+        _S.format("margin") + " (top-2 logprobs: vLLM logprobs=2; SGLang return_logprob, top_logprobs_num=2)",
     ),
     Part(
         "iteration",
@@ -110,7 +110,7 @@ CONTRACT = (
         "s",
         ("algo_id",),  # the chain holds tactics against each other by it
         "whether another kernel ran: the link from batch to bits",
-        _S.format("algo_id") + "; else Nsight Systems with kernels (nsys -t cuda --cuda-graph-trace=node)",
+        _S.format("algo_id") + "; else Nsight Systems with kernels (nsys profile -t cuda --cuda-graph-trace=node)",
     ),
     Part(
         "tactic planned",
@@ -160,7 +160,7 @@ CONTRACT = (
         "rank",
         ("comm_ms",),
         "whether collectives were inflated, by waiting or by the fabric",
-        "rec.s(comm_ms=…, sync_ms=…) on every rank; NCCL Inspector; nsys -t cuda,nvtx",
+        "rec.s(comm_ms=…, sync_ms=…) on every rank; NCCL Inspector; nsys profile -t cuda,nvtx",
     ),
     Part(
         "each rank's dequant",

@@ -1,8 +1,8 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
 -- One row a declaration and what ran under it. NCCL_ALGO holds for its own process, and is read as NCCL does: a list,
 -- after ^ of what is excluded, by collective where func: stands before it (a part without one is for all others). agrees
--- is NULL where nothing tells what ran, where it does not speak of that collective, and where one batch size alone ran
--- under batch invariance.
+-- is NULL where nothing tells what ran, or whose switch it is, where it does not speak of that collective, and where one
+-- batch size alone ran under batch invariance.
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
 -- column: declared VARCHAR - — as planned or set
@@ -13,10 +13,10 @@
 -- needs: s_records(req_id, expected_algo_id)
 -- uses: _shared/steps
 WITH invariant AS (
-    SELECT key AS declared, NULL AS replica FROM bundle
+    SELECT key AS declared, NULL AS replica, TRUE AS of_all FROM bundle
     WHERE key = 'deployment.batch_invariant' AND value IN ('true', '1')
     UNION
-    SELECT e.name || '=' || e.value, s.replica
+    SELECT e.name || '=' || e.value, s.replica, FALSE
     FROM nsys_environment AS e
     JOIN sources AS s USING (source_id)
     WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE') AND e.value NOT IN ('0', '', 'false')
@@ -52,13 +52,14 @@ WITH invariant AS (
     GROUP BY ALL
     UNION ALL
     -- invariant to the batch: one tactic at every batch size
-    SELECT 'batch_invariance', s.replica, i.declared, count(DISTINCT s.algo_id) || ' tactics at ' ||
-           count(DISTINCT s.batch_size) || ' batch sizes', count(*), NULL,
+    SELECT 'batch_invariance', coalesce(s.replica, i.replica), i.declared,
+           CASE WHEN count(s.algo_id) > 0
+                THEN count(DISTINCT s.algo_id) || ' tactics at ' || count(DISTINCT s.batch_size) || ' batch sizes' END,
+           count(s.algo_id), NULL,
            CASE WHEN count(DISTINCT s.batch_size) > 1 THEN count(DISTINCT s.algo_id) = 1 END
     FROM invariant AS i
-    JOIN steps AS s ON i.replica IS NULL OR i.replica = s.replica
-    WHERE s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
-    GROUP BY s.replica, i.declared
+    LEFT JOIN steps AS s ON (i.of_all OR i.replica = s.replica) AND s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
+    GROUP BY ALL
 )
 SELECT what, replica, declared, executed, CAST(times AS BIGINT) AS times, why, agrees
 FROM told
