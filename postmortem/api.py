@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from postmortem.base.errors import OutputError
+from postmortem.base.errors import BundleUnreadable, OutputError
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.catalogue.derived import derive as keep_views
 from postmortem.findings import ask, questions
@@ -54,6 +54,8 @@ def read_bundle(
 
     Raises BundleUnreadable, NothingRecognised, StoreError.
     """
+    if path == "":  # a shell's unset variable; to pathlib it is the folder that one stands in
+        raise BundleUnreadable("BUNDLE", "is empty", "name a folder or an archive")
     place = Path(store) if store else None
     return store_of(Path(path), place, keep_environment, progress, fresh=fresh, derive=derive)
 

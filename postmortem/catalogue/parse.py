@@ -77,16 +77,18 @@ class Header:
     def bound(self, params: dict[str, Any]) -> dict[str, Any]:
         """A value for every parameter; those given as text are read by their type.
 
-        Raises QueryError where a parameter is unknown or its value off.
+        Raises QueryError where a parameter is unknown or its value off; so is NULL where another value is the default.
         """
         bound = {p.name: p.default for p in self.params}
-        types = {p.name: p.type for p in self.params}
+        known = {p.name: p for p in self.params}
         for key, value in params.items():
             where = f"{self.name}: parameter {key}"
-            if key not in bound:
+            if key not in known:
                 raise QueryError(where, "is not declared", f"it takes: {', '.join(bound) or 'none'}")
-            typed = types[key] != "VARCHAR" and isinstance(value, str)
-            bound[key] = value_of(types[key], value, where) if typed else value
+            kind = known[key].type
+            bound[key] = value_of(kind, value, where) if kind != "VARCHAR" and isinstance(value, str) else value
+            if bound[key] is None and known[key].default is not None:
+                raise QueryError(where, f"NULL is no {kind}", f"leave it out for {known[key].default}")
         return bound
 
 

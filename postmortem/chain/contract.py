@@ -70,7 +70,7 @@ CONTRACT = (
         ("margin",),
         "how thin the decision was, and whether noise between tactics could flip it",
         _S.format("margin")
-        + " (the first less the second log-probability: vLLM logprobs=2, SGLang top_logprobs_num=2)",
+        + " (the first less the second log-probability: vLLM logprobs=2; SGLang return_logprob, top_logprobs_num=2)",
     ),
     Part(
         "iteration",
@@ -114,7 +114,7 @@ CONTRACT = (
         "s",
         ("algo_id",),  # the chain holds tactics against each other by it
         "whether another kernel ran: the link from batch to bits",
-        _S.format("algo_id") + "; else Nsight Systems with kernels (nsys -t cuda --cuda-graph-trace=node)",
+        _S.format("algo_id") + "; else Nsight Systems with kernels (nsys profile -t cuda --cuda-graph-trace=node)",
     ),
     Part(
         "tactic planned",
@@ -164,7 +164,7 @@ CONTRACT = (
         "rank",
         ("comm_ms",),
         "whether collectives were inflated, by waiting or by the fabric",
-        "rec.s(comm_ms=…, sync_ms=…) on every rank; NCCL Inspector; nsys -t cuda,nvtx",
+        "rec.s(comm_ms=…, sync_ms=…) on every rank; NCCL Inspector; nsys profile -t cuda,nvtx",
     ),
     Part(
         "each rank's dequant",

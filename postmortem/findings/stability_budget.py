@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from postmortem.analyses.flip_risk import Budget, Noise
+from postmortem.base.errors import QueryError
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ FIGURES = (
 
 
 def find(catalogue: Catalogue, early: int | None, allowed: float, by_family: bool) -> pl.DataFrame:
-    """The riskiest first."""
+    """The riskiest first. Raises QueryError where ``allowed`` is no share."""
+    if not 0 <= allowed <= 1:
+        raise QueryError("stability_budget: parameter allowed", f"is {allowed}", "give a share, from 0 to 1")
     moves = catalogue.run("margin_moves")
     between = moves.filter(pl.col("other_plan") & pl.col("moved").is_not_null())
     noise = Noise(between) if between.height else None

@@ -96,6 +96,8 @@ class Recorder:
         self._wake: SimpleQueue[None] = SimpleQueue()  # unlike an Event, a handler may use it amid its use
         self._ranges = Ranges(ranges)
         self._thread: threading.Thread | None = None
+        if not 0 < flush_every_s <= threading.TIMEOUT_MAX:  # else the thread would die of it, or take a core
+            raise ValueError(f"flush_every_s is {flush_every_s}: no time to wait")
         self._every_s = flush_every_s if background else None
         _RECORDERS.add(self)
         self._begin()

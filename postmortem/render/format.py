@@ -1,8 +1,9 @@
 """The contract of an output format: rows in, bytes out, the same cells in all.
 
 What a cell is, for every text format: integers exact; floats shortest that reads back the
-same; NaN is no figure and is written as null, infinities as ``inf`` and ``-inf``; times in
-ISO 8601; lists and structs as JSON; binary as hexadecimal. Parquet keeps the types themselves.
+same, decimals as floats where these hold them exactly; NaN is no figure and is written as
+null, infinities as ``inf`` and ``-inf``; times in ISO 8601; lists and structs as JSON; binary
+as hexadecimal. Parquet keeps the types themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 #: What a cell can be once it is ready to be written.
 Cell: TypeAlias = "bool | int | float | str | list[Any] | dict[str, Any] | None"
@@ -57,8 +59,10 @@ def cell(value: object) -> Cell:
             return None
         return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
     if isinstance(value, Decimal):
-        whole = value == value.to_integral_value()
-        return cell(int(value)) if whole else str(value)
+        if value == value.to_integral_value():
+            return cell(int(value))
+        near = float(value)
+        return near if Decimal(repr(near)) == value else str(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -76,8 +80,20 @@ def cell(value: object) -> Cell:
 
 def rows(frame: pl.DataFrame) -> Iterator[dict[str, Cell]]:
     """The frame's rows as cells by column name."""
-    for row in frame.iter_rows(named=True):
+    exact = frame.with_columns(_exact(pl.col(name), kind).alias(name) for name, kind in frame.schema.items())
+    for row in exact.iter_rows(named=True):
         yield {name: cell(value) for name, value in row.items()}
+
+
+def _exact(column: pl.Expr, kind: pl.DataType | DataTypeClass) -> pl.Expr:
+    """The column with times of ns as text, also within lists and structs: Python's own times end at us."""
+    if isinstance(kind, pl.Datetime) and kind.time_unit == "ns":
+        return column.dt.to_string("iso:strict")
+    if isinstance(kind, pl.List):
+        return column.list.eval(_exact(pl.element(), kind.inner))
+    if isinstance(kind, pl.Struct):
+        return column.struct.with_fields(_exact(pl.field(f.name), f.dtype).alias(f.name) for f in kind.fields)
+    return column
 
 
 def text(value: Cell) -> str:

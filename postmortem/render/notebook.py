@@ -218,8 +218,8 @@ def show_in_notebooks(incident_type: type) -> None:
         alt.renderers.enable("postmortem")
 
 
-def pointed_at(bundle: str) -> dict[str, Any]:
-    """The incident notebook as JSON values, its BUNDLE set, without outputs."""
+def pointed_at(bundle: str, **options: Any) -> dict[str, Any]:
+    """The incident notebook as JSON values, its BUNDLE and ``open_bundle``'s options set, without outputs."""
     import json
     from importlib.resources import files
     from pathlib import Path
@@ -230,6 +230,7 @@ def pointed_at(bundle: str) -> dict[str, Any]:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-            lines = "".join(cell["source"]).split("\n")
+            opening = ", ".join(["open_bundle(BUNDLE", *(f"{name}={value!r}" for name, value in options.items())])
+            lines = "".join(cell["source"]).replace("open_bundle(BUNDLE", opening).split("\n")
             cell["source"] = "\n".join(f"BUNDLE = {bundle!r}" if x.startswith("BUNDLE = ") else x for x in lines)
     return notebook

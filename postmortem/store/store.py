@@ -220,11 +220,8 @@ def _part(path: Path) -> Path:
     """A temporary name beside ``path``, which must be free or hold a store. Raises StoreError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            with path.open("rb") as f:
-                at, text = DUCKDB_MAGIC
-                if f.read(at + len(text))[at:] != text:
-                    raise StoreError(str(path), "exists and is not a store", "choose another place with --store FILE")
+        if path.exists() and not _is_store(path):
+            raise StoreError(str(path), "exists and is not a store", "choose another place with --store FILE")
         sweep(path.parent, f".{glob.escape(path.name)}.*.part")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
@@ -235,6 +232,21 @@ def _part(path: Path) -> Path:
         why = getattr(e, "strerror", None) or "its name is no UTF-8"
         raise StoreError(str(path), why, "choose a place with --store FILE") from e
     return part
+
+
+def _is_store(path: Path) -> bool:
+    """Whether it is a store, of whatever version, or what is left of one; a database of somebody else's is none."""
+    with path.open("rb") as f:
+        at, text = DUCKDB_MAGIC
+        if f.read(at + len(text))[at:] != text:
+            return False
+    try:
+        with duckdb.connect(str(path), read_only=True, config=READ_ONLY_CONFIG) as con:
+            return bool(run(con, "FROM bundle SELECT key WHERE key = 'store.schema'"))
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ConnectionException):
+        return False  # other tables, or open in this process as no store is
+    except duckdb.Error as e:
+        return "lock" not in str(e)  # that somebody writes to is theirs; a torn copy may be replaced
 
 
 def _spill(part: Path) -> Path:

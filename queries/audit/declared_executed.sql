@@ -1,8 +1,9 @@
 -- What was declared against what ran: tactics planned and executed, precision, NCCL's algorithm, batch invariance.
 -- One row a declaration and what ran under it. NCCL_ALGO holds for its own process, and is read as NCCL does: a list,
 -- after ^ of what is excluded, by collective where func: stands before it (a part without one is for all others). agrees
--- is NULL where nothing tells what ran, where it does not speak of that collective, and where no query length ran at more
--- than one batch size under batch invariance (tactics are held together by query length, where the shape is recorded).
+-- is NULL where nothing tells what ran, or whose switch it is, where it does not speak of that collective, and where no
+-- query length ran at more than one batch size under batch invariance (tactics are held together by query length, where
+-- the shape is recorded).
 -- column: what VARCHAR - — tactic, precision, nccl_algorithm or batch_invariance
 -- column: replica VARCHAR - — replica; NULL: not known
 -- column: declared VARCHAR - — as planned or set
@@ -13,21 +14,20 @@
 -- needs: s_records(req_id, expected_algo_id)
 -- uses: _shared/steps, _shared/shape_key
 WITH invariant AS (
-    SELECT key AS declared, NULL AS replica FROM bundle
+    SELECT key AS declared, NULL AS replica, TRUE AS of_all FROM bundle
     WHERE key = 'deployment.batch_invariant' AND value IN ('true', '1')
     UNION
-    SELECT e.name || '=' || e.value, s.replica
+    SELECT e.name || '=' || e.value, s.replica, FALSE
     FROM nsys_environment AS e
     JOIN sources AS s USING (source_id)
     WHERE e.name IN ('VLLM_BATCH_INVARIANT', 'SGLANG_ENABLE_DETERMINISTIC_INFERENCE')
           AND lower(e.value) NOT IN ('0', '', 'false', 'no', 'n')
 ), varied AS (
     -- a prompt's own iterations may well have another tactic than decoding, whatever the batch
-    SELECT i.declared, s.replica, shape_key(s.shape, 'q') AS q, count(DISTINCT s.algo_id) AS tactics,
-           count(DISTINCT s.batch_size) AS batch_sizes, count(*) AS times
+    SELECT i.declared, coalesce(s.replica, i.replica) AS replica, shape_key(s.shape, 'q') AS q,
+           count(DISTINCT s.algo_id) AS tactics, count(DISTINCT s.batch_size) AS batch_sizes, count(s.algo_id) AS times
     FROM invariant AS i
-    JOIN steps AS s ON i.replica IS NULL OR i.replica = s.replica
-    WHERE s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
+    LEFT JOIN steps AS s ON (i.of_all OR i.replica = s.replica) AND s.algo_id IS NOT NULL AND s.batch_size IS NOT NULL
     GROUP BY ALL
 ), chosen AS (
     SELECT s.value AS declared, t.algo,
@@ -62,7 +62,9 @@ WITH invariant AS (
     UNION ALL
     -- invariant to the batch: one tactic at every batch size, for one query length
     SELECT 'batch_invariance', replica, declared,
-           coalesce(max(tactics) FILTER (WHERE batch_sizes > 1), max(tactics)) || ' tactics at ' || max(batch_sizes) || ' batch sizes',
+           CASE WHEN sum(times) > 0
+                THEN coalesce(max(tactics) FILTER (WHERE batch_sizes > 1), max(tactics)) || ' tactics at '
+                     || max(batch_sizes) || ' batch sizes' END,
            sum(times), NULL, max(tactics) FILTER (WHERE batch_sizes > 1) = 1
     FROM varied
     GROUP BY replica, declared

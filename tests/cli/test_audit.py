@@ -13,6 +13,7 @@ from builders import straggler, write_bundle
 
 from postmortem.api import Incident
 from postmortem.chain.contract import CONTRACT
+from postmortem.chain.kinds.token_flip import KERNELS
 from postmortem.render.audit_text import audit_text
 from postmortem.store.schema import tables
 
@@ -26,6 +27,13 @@ def test_every_field_of_the_contract_is_a_column() -> None:
     for part in CONTRACT:
         assert set(part.fields) <= set(columns["x" if part.record == "x" else "s"])
         assert any(field in part.how for field in part.fields)
+
+
+def test_a_setting_records_by_itself() -> None:
+    """SGLang logs no request without --log-requests, whatever the level; nsys takes -t only behind a command."""
+    for how in [part.how for part in CONTRACT] + [KERNELS]:
+        assert how.count("--log-requests-level") == how.count("--log-requests --log-requests-level")
+        assert "nsys -" not in how
 
 
 def test_what_is_missing_is_named(tmp_path: Path, opened: Opener) -> None:

@@ -139,6 +139,7 @@ def test_empty_answer_says_what_to_record(bundle: Path, here: Here) -> None:
     [
         (["chain", "--req", "nobody", "BUNDLE"], 1, "is not in the bundle"),
         (["chain", "--req", "b-1", "nowhere"], 1, "No such file"),
+        (["scan", ""], 1, "is empty"),
         (["query", "BUNDLE", "flip"], 1, "did you mean"),
         (["query", "BUNDLE", "--sql", "DROP TABLE sources"], 1, "is not one SELECT"),
         (["query", "BUNDLE", "--sql", "SELECT make_timestamp(ts_ns) FROM s_records"], 1, "times of the store are ns"),

@@ -59,6 +59,8 @@ def test_quantile() -> None:
     assert FINDING.run(catalogue, quantile=0.75).height == 1
     with pytest.raises(QueryError, match="quantile"):
         FINDING.run(catalogue, quantile=99.0)
+    with pytest.raises(QueryError, match=r"quantile: NULL is no DOUBLE; leave it out for 0\.99"):
+        FINDING.run(catalogue, quantile="null")
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from postmortem.analyses.flip_risk import Budget, Noise, chance
 from postmortem.api import Incident
+from postmortem.base.errors import QueryError
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.findings import findings
 from tests.findings.margins import Step, replayed
@@ -135,6 +136,13 @@ def test_intervals_cover() -> None:
         _, low, high = budget.any_step(noise)
         covered += (low <= risk) & (risk <= high)
     assert (covered >= 90).all(), covered
+
+
+@pytest.mark.parametrize("allowed", [-0.1, 1.5, float("nan"), None, "null"])
+def test_a_risk_that_is_allowed_is_a_share(allowed: Any) -> None:
+    """What is no share, or nothing where a figure is wanted, is refused in one line."""
+    with pytest.raises(QueryError, match="parameter allowed"):
+        FINDING.run(Catalogue(store_with({})), allowed=allowed)
 
 
 def test_early_steps_alone() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from builders import straggler, write_bundle
 
@@ -148,6 +149,29 @@ def test_what_is_no_store_is_not_overwritten(bundle: Path, tmp_path: Path) -> No
         with pytest.raises(StoreError, match="lies in the bundle"):
             open_bundle(bundle, store=inside)
     assert sorted(p.name for p in bundle.iterdir()) == before
+
+
+def test_a_database_of_somebody_elses_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
+    """A DuckDB file may be anybody's: refused at rest, open in this process, and open in another; nothing is lost."""
+    database = tmp_path / "own.duckdb"
+    with duckdb.connect(str(database)) as con:
+        con.execute("CREATE TABLE bundle AS SELECT 'precious' AS key")
+        con.execute("CHECKPOINT")
+        with pytest.raises(StoreError, match="exists and is not a store"):
+            ingest(bundle, database)
+    held = database.read_bytes()
+    with pytest.raises(StoreError, match="exists and is not a store"):
+        ingest(bundle, database)
+    code = "import duckdb, sys; con = duckdb.connect(sys.argv[1]); print(1, flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(StoreError, match="exists and is not a store"):
+            ingest(bundle, database)
+        other.communicate()
+    assert database.read_bytes() == held
 
 
 def test_leftovers_are_swept(bundle: Path, tmp_path: Path) -> None:

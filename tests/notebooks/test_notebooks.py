@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import postmortem
+from postmortem.cli.main import main
 from postmortem.render.notebook import VEGALITE, audit_html, pointed_at, scan_html
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,18 @@ def test_pointed_at_a_bundle() -> None:
     values = [n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Assign) and n.targets[0].id == "BUNDLE"]  # type: ignore[attr-defined]
     assert [ast.literal_eval(v) for v in values] == ['/evidence/it\'s "here"']
     assert not any(c.get("outputs") for c in notebook["cells"])
+
+
+def test_opens_as_the_command_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--store and --keep-environment hold for the notebook, too: else it would read the bundle again, without them."""
+    monkeypatch.chdir(tmp_path)
+    sample = ROOT / "sample_traces" / "incidents" / "calm" / "bundle"
+    assert main(["notebook", str(sample), "--no-launch", "--keep-environment", "--store", "it's.duckdb"]) == 0
+    notebook = json.loads((tmp_path / "calm.ipynb").read_text("utf-8"))
+    code = ast.parse("\n".join(c["source"] for c in notebook["cells"] if c["cell_type"] == "code"))
+    calls = [c for c in ast.walk(code) if isinstance(c, ast.Call) and ast.unparse(c.func) == "open_bundle"]
+    options = [{k.arg: ast.literal_eval(k.value) for k in call.keywords} for call in calls]
+    assert options == [{"store": str(tmp_path / "it's.duckdb"), "keep_environment": True}]
 
 
 @pytest.mark.slow

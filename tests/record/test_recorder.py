@@ -89,6 +89,13 @@ def test_never_raises_on_bad_values(tmp_path):
     assert told[-1]["errors"] == 2
 
 
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_no_time_to_wait_is_refused(tmp_path, seconds):
+    """At the start, as a wrong rank is: the writing thread would die of it amid the run, or never rest."""
+    with pytest.raises(ValueError, match="flush_every_s"):
+        Recorder(tmp_path, flush_every_s=seconds)
+
+
 def test_never_raises_without_a_place_to_write(tmp_path):
     """Where the folder cannot be made, every record counts as an error and the server goes on."""
     (tmp_path / "file").write_text("in the way")

@@ -62,6 +62,30 @@ def test_json_and_jsonl_hold_the_cells() -> None:
     assert whole[0]["pair"] == {"k": 1, "v": "x"}
 
 
+def test_times_of_nanoseconds_are_whole() -> None:
+    """A time keeps its nanoseconds, also within lists and structs: Python's own times end at microseconds."""
+    ns = pl.Datetime("ns")
+    frame = pl.DataFrame(
+        {"t": [1_790_000_000_000_000_789], "l": [[789, None]], "s": [{"n": 1, "t": 1_000_000_001}], "none": [None]},
+        schema={"t": ns, "l": pl.List(ns), "s": pl.Struct({"n": pl.Int64, "t": ns}), "none": ns},
+    )
+    assert json.loads(format_named("json").write(frame)) == [
+        {
+            "t": "2026-09-21T14:13:20.000000789",  # date -u -d @1790000000
+            "l": ["1970-01-01T00:00:00.000000789", None],
+            "s": {"n": 1, "t": "1970-01-01T00:00:01.000000001"},
+            "none": None,
+        }
+    ]
+
+
+def test_decimals_are_figures() -> None:
+    """DuckDB's 1.5 is a decimal: a number in JSON, as its 2.0 is; a text only where no float holds its digits."""
+    figures = ["1.50", "2.00", "123456789012345678.25"]
+    frame = pl.DataFrame({"d": [Decimal(figure) for figure in figures]}, schema={"d": pl.Decimal(20, 2)})
+    assert format_named("jsonl").write(frame) == b'{"d":1.5}\n{"d":2}\n{"d":"123456789012345678.25"}\n'
+
+
 def test_csv_holds_the_cells() -> None:
     """A CSV reader gets back the same cells, and an empty string is told from null."""
     written = format_named("csv").write(HARD).decode()

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from postmortem.chain.model import Flip
 
 
-KERNELS = "the kernels of both: Nsight Systems with them (nsys -t cuda --cuda-graph-trace=node), or kernel_variant"
+KERNELS = (
+    "the kernels of both: Nsight Systems with them (nsys profile -t cuda --cuda-graph-trace=node), or kernel_variant"
+)
 
 
 def detect(case: Case, _effect: Link | None) -> Outcome:

@@ -26,7 +26,11 @@ def _run(args: Namespace) -> int:
     place = _free(Path(f"{name}.ipynb"), Path(args.bundle))
     from postmortem.render.notebook import pointed_at
 
-    stdout.write(json.dumps(pointed_at(str(Path(args.bundle).resolve())), indent=1).encode() + b"\n", str(place))
+    options: dict[str, str | bool] = {"store": str(Path(args.store).absolute())} if args.store else {}
+    if args.keep_environment:
+        options["keep_environment"] = True
+    notebook = pointed_at(str(Path(args.bundle).resolve()), **options)
+    stdout.write(json.dumps(notebook, indent=1).encode() + b"\n", str(place))
     stderr.note(f"notebook: {place}")
     if args.no_launch:
         return Exit.ANSWER

@@ -178,6 +178,22 @@ def test_secrets_stay_out_unless_asked_for(tmp_path, keep):
         assert b"hunter2" not in store.read_bytes()
 
 
+@pytest.mark.parametrize("separator", ["\n", "\0"])
+def test_a_piece_of_a_value_is_no_variables_name(export, separator):
+    """Keys, JSON and functions have lines and equals signs of their own; none of them is shown as a name."""
+    values = ["A=1", "KEY=-----BEGIN\nhunter2/+a\nhunter2==\n-----END", "RANK=3", 'F=() {\n  hunter2 "b=2"\n}', "B=x=y"]
+    device = [
+        {"name": "DeviceEnvironment", "value": separator.join(values)},
+        {"name": "DeviceEnvironment", "value": '{"TOKEN": "hunter2", "OTHER": "c=3"}'},
+    ]
+    loaded = export(
+        TARGET_INFO_SYSTEM_ENV=device,
+        META_DATA_CAPTURE=[{"name": "PROCESS_0:ENVIRONMENT_VARIABLE", "value": "hunter2"}],
+    )
+    assert loaded.rows("FROM nsys_environment SELECT name") == [(n,) for n in ("A", "KEY", "RANK", "F", "B")]
+    assert facts(loaded).rank == 3
+
+
 def test_a_rank_needs_one_value_and_one_process(export):
     """Two values of RANK, or two processes with GPU work, leave the rank unknown and said."""
     two = [{"name": f"PROCESS_{i}:ENVIRONMENT_VARIABLE", "value": f"RANK={i}"} for i in range(2)]

@@ -16,6 +16,8 @@ from postmortem.ingest.readers.nsys_sqlite.strings import Strings, tidied
 
 RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")
 SEVERITIES = {1: "info", 2: "warning", 3: "error", 4: "verbose"}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PADDING = {"", "="}  # what base64 has behind a last "=": an empty value looks the same, and tells nothing
 SECRET_ENTRIES = {"DeviceEnvironment"}  # of TARGET_INFO_SYSTEM_ENV: the machine's whole environment
 
 
@@ -96,13 +98,21 @@ def read_session(db: Database, ledger: Ledger) -> Session:
         _capture(session, r["name"] or "", r["value"] or "")
     for r in records(db, "TARGET_INFO_SYSTEM_ENV", ledger, name="text", value="text"):
         if r["name"] in SECRET_ENTRIES:
-            for line in re.split(r"[\0\n]", r["value"] or ""):
-                name, equals, value = line.partition("=")
-                if equals:
-                    session.environment.append((None, name, value))
+            session.environment += [(None, name, value) for name, value in _settings((r["value"] or "").strip("\0"))]
         elif r["name"]:
             session.machine[r["name"]] = r["value"] or ""
     return session
+
+
+def _settings(block: str) -> Iterator[tuple[str, str]]:
+    """Names and values of an environment. Where only its lines are told apart, a line may be a piece of the value
+    before it, which is no name to show: of a key, of JSON, of a function.
+    """
+    exact = "\0" in block
+    for setting in block.split("\0" if exact else "\n"):
+        name, equals, value = setting.partition("=")
+        if equals and (exact or (_VARIABLE.fullmatch(name) and value not in _PADDING)):
+            yield name, value
 
 
 def _plausible(ns: int | None) -> bool:
@@ -115,8 +125,9 @@ def _capture(session: Session, name: str, value: str) -> None:
     match = re.fullmatch(r"(PROCESS_\d+):(.+)", name)
     label, what = (match[1], match[2]) if match else (None, name)
     if what == "ENVIRONMENT_VARIABLE":
-        variable, _, setting = value.partition("=")
-        session.environment.append((label, variable, setting))
+        variable, equals, setting = value.partition("=")
+        if equals:
+            session.environment.append((label, variable, setting))
     elif what.startswith("ARGUMENT_"):
         session.environment.append((label, what, value))
     elif what == "CUDA_GRAPH_TRACE_OPTIONS:MODE":
