@@ -86,7 +86,7 @@ class Request:
     tenant: str
     drift: str | None = None
     length: float = 1.0  # of its prompt, by the usual one
-    prompted: int | None = None  # the iteration that computes it, where that takes time; its first step comes after
+    parts: int = 0  # in which it is still to be computed; the first step comes with the last
     tokens: list[int] = field(default_factory=list)
     state: Any = None
     last: int = 0
@@ -159,7 +159,7 @@ def run(world: World, greedy: bool = True) -> Run:
             waiting.remove(request)
             running.append(request)
             waited[request.key] = (now - began[request.arrives]) / 1e6
-            request.prompted = i if world.prompt else None
+            request.parts = 0 if not world.prompt else 1 if request.length <= 1 else 2  # long ones are chunked
             request.state = (
                 np.random.default_rng([11, request.key, hash_of(request.drift)]).normal(size=HIDDEN).astype(np.float32)
             )
@@ -178,7 +178,8 @@ def run(world: World, greedy: bool = True) -> Run:
             tactic = SPARE
         if any(r["precision_path"] == "fp8" for r in state):
             precision = "fp8"
-        prompts = world.prompt * world.calm_ms(size) * sum(r.length for r in batch if r.prompted == i)
+        computed = sum(r.length / (1 if r.length <= 1 else 2) for r in batch if r.parts)
+        prompts = world.prompt * world.calm_ms(size) * computed
         compute = np.array([r.pop("compute_ms") for r in state]) + (1 - SENT) * prompts
         transfer = state[0].pop("transfer_ms") + SENT * prompts
         for r in state[1:]:
@@ -205,7 +206,8 @@ def run(world: World, greedy: bool = True) -> Run:
         order = np.argsort(-scores, axis=1, kind="stable")
         free = min(r["vram_free_mb"] for r in state)
         for k, request in enumerate(batch):
-            if request.prompted == i:
+            request.parts -= request.parts > 0
+            if request.parts:
                 continue
             first, second = int(order[k, 0]), int(order[k, 1])
             if not greedy:  # sampled: by each replica's own draw

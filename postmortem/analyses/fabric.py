@@ -209,7 +209,7 @@ def _ran(
     n = times.iterations.size
     if replica is None:
         return np.full(n, np.nan), np.zeros(n)
-    engine = catalogue.kept("iterations", replica=replica).select("iteration", "batch_size", "requests")
+    engine = catalogue.kept("iterations", replica=replica).select("iteration", "batch_size", "prompts")
     told = pl.DataFrame({"iteration": times.iterations}).join(
         engine.unique("iteration", keep="first"), on="iteration", how="left", maintain_order="left"
     )

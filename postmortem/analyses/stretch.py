@@ -168,23 +168,22 @@ def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
-    """How many sequences of each batch have no step yet, as their prompt is computed; None where nothing tells.
+    """Of how many sequences each iteration computed the prompt; None where nothing tells.
 
     Where steps of some requests were not recorded, batches seem to have such sequences always.
     """
-    counts = told.select((pl.col("batch_size") - pl.col("requests")).fill_null(0).clip(0).cast(pl.Float64)).to_series()
+    counts = told["prompts"].fill_null(0).cast(pl.Float64)
     return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
 
 
 def at_no_prompt(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: int) -> NDArray[np.float64]:
     """Times as they would be without the ``prompts`` that were computed beside: how many, an iteration.
 
-    What one takes is learnt from the first ``calm`` iterations alone, as ``at_one_size`` learns what a sequence takes;
-    NaN for more of them than SHORTEST calm ones had: what these took nothing tells.
+    What one takes is learnt from the first ``calm`` iterations alone, as ``at_one_size`` learns what a sequence takes.
+    NaN for those with a prompt where too few of these had one: what it takes nothing tells.
     """
-    counts, _ = _sizes(prompts[:calm])
     slope = ms_a_sequence(ms[:calm], prompts[:calm])
-    return np.where(prompts <= counts.max(initial=0.0), ms - (slope or 0.0) * prompts, np.nan)
+    return np.where(prompts > 0, np.nan, ms) if slope is None else ms - slope * prompts
 
 
 def at_one_plan(

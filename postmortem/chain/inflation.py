@@ -56,6 +56,11 @@ def inflated(
             f"whether iterations before {effect.facts['stop']} took longer: {told}",
             "a recording that begins earlier, with gpu_ms in every iteration's s record",
         )
+    if up.unknown and not up.significant:
+        return Unseen(
+            f"whether iterations before {effect.facts['stop']} took longer: they computed prompts, no calm ones did",
+            "calm iterations that compute prompts, too: a recording that begins earlier",
+        )
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"
         if up.found is not None and up.found.change.p_value <= ALPHA and up.calm_again is not None:

@@ -34,7 +34,8 @@ class Upstream:
     """Arrays in step with ``iterations``, ms at one batch size, of which ``batch`` are those that ran.
 
     ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived;
-    ``compute_ms``: the least of any rank. ``as_ran``: the last two, and the total, at the sizes that ran.
+    ``compute_ms``: the least of any rank. ``as_ran``: the last two, and the total, at the sizes that ran. ``unknown``:
+    most of the last that ran are left out, as they computed prompts, and no calm one tells what these take.
     """
 
     iterations: NDArray[np.int64]
@@ -44,6 +45,7 @@ class Upstream:
     transfer_ms: NDArray[np.float64] | None
     compute_ms: NDArray[np.float64] | None
     as_ran: dict[str, NDArray[np.float64]]
+    unknown: bool
     found: Stretch | None
     ranks: RankTimes | None
     rows: NDArray[np.int64] | None
@@ -115,7 +117,7 @@ def upstream_of(case: Case, stop: int, tactic: str) -> Upstream | None:
         every = _look(case, before.filter(pl.col("algo_id").is_not_null()), waiting, 2)
         if every is not None and every.significant:
             return every
-        decoded = calm.filter(pl.col("requests") == pl.col("batch_size"))  # a prompt in the batch has no step yet
+        decoded = calm.filter(pl.col("prompts") == 0)
         alone = _look(case, decoded, waiting, 3) if decoded.height < calm.height else None
         if alone is not None and alone.significant:
             return replace(alone, source=f"{alone.source}, where no prompt was computed")
@@ -189,8 +191,10 @@ def _upstream(
         found = stretch(flat[known])
         calm = None if found is None else int(known[found.calm[-1]]) + 1
     else:
+        known = np.arange(total.size)
         found = stretch(total)
         calm = None if found is None else int(found.calm[-1]) + 1
+    ran = total.size
     if calm is not None:
         flat = at_one_plan(total, sizes, tactics, calm, prompts)
         known = np.flatnonzero(~np.isnan(flat))
@@ -207,8 +211,10 @@ def _upstream(
         least, most = (sum(ends) / found.total_calm_ms for ends in zip(*doubts, strict=True))
         ratio, low, high = found.ratio
         found = replace(found, ratio=(ratio, low - most, high - least))
+    # the median of fewer than SHORTEST of them says nothing of their level
+    unknown = prompts is not None and bool((known >= ran - 2 * SHORTEST).sum() < SHORTEST)
     source += "" if prompts is None else ", less what prompts took"
-    return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, found, ranks, rows, source)
+    return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, unknown, found, ranks, rows, source)
 
 
 def _latest(

@@ -6,7 +6,7 @@ CREATE VIEW engine_iterations AS
 WITH engine AS (
     SELECT replica, iteration, min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms,
            max(sync_ms) AS sync_ms, max(batch_size) AS batch_size, count(DISTINCT req_id) AS requests,
-           median(queue_ms) AS queue_ms, max(queue_p95_ms) AS queue_p95_ms, min(vram_free_mb) AS vram_free_mb,
+           count(DISTINCT req_id) FILTER (WHERE step = 0) AS first_steps, median(queue_ms) AS queue_ms, max(queue_p95_ms) AS queue_p95_ms, min(vram_free_mb) AS vram_free_mb,
            min(workspace_free_mb) AS workspace_free_mb, max(kv_pool_total_mb) AS kv_pool_total_mb,
            max(isr_pinned_mb) AS isr_pinned_mb, max(ckpt_pinned_mb) AS ckpt_pinned_mb,
            max(dequant_cycles) AS dequant_cycles, mode(algo_id ORDER BY algo_id) AS algo_id,
@@ -27,7 +27,8 @@ WITH engine AS (
     WHERE rank IS NOT NULL
     GROUP BY replica, iteration
 ), asked AS (  -- requests that a rank's recorder alone tells of
-    SELECT replica, iteration, count(DISTINCT req_id) AS requests, median(queue_ms) AS queue_ms, min(batch_fp) AS batch_fp
+    SELECT replica, iteration, count(DISTINCT req_id) AS requests, count(DISTINCT req_id) FILTER (WHERE step = 0) AS first_steps,
+           median(queue_ms) AS queue_ms, min(batch_fp) AS batch_fp
     FROM steps
     WHERE rank IS NOT NULL AND replica IS NOT NULL AND iteration IS NOT NULL
     GROUP BY replica, iteration
@@ -36,6 +37,9 @@ SELECT coalesce(e.replica, r.replica) AS replica, coalesce(e.iteration, r.iterat
        coalesce(e.ts_ns, r.ts_ns) AS ts_ns, coalesce(e.gpu_ms, r.gpu_ms) AS gpu_ms,
        coalesce(e.comm_ms, r.comm_ms) AS comm_ms, coalesce(e.sync_ms, r.sync_ms) AS sync_ms,
        coalesce(e.batch_size, r.batch_size) AS batch_size, coalesce(e.requests, a.requests, 0) AS requests,
+       -- a sequence has no step while its prompt is computed in parts, and its first with the last of them
+       greatest(coalesce(e.batch_size, r.batch_size) - coalesce(e.requests, a.requests, 0), 0)
+       + coalesce(e.first_steps, a.first_steps, 0) AS prompts,
        coalesce(e.queue_ms, a.queue_ms) AS queue_ms, coalesce(e.queue_p95_ms, r.queue_p95_ms) AS queue_p95_ms,
        coalesce(e.vram_free_mb, r.vram_free_mb) AS vram_free_mb,
        coalesce(e.workspace_free_mb, r.workspace_free_mb) AS workspace_free_mb,

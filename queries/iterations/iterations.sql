@@ -10,6 +10,7 @@
 -- column: sync_ms DOUBLE ms — of that, waiting for the slowest rank
 -- column: batch_size BIGINT sequences — in the batch
 -- column: requests BIGINT requests — of which s records tell
+-- column: prompts BIGINT sequences — of the batch, at their first step or without one: it computed their prompts
 -- column: queue_ms DOUBLE ms — median wait of its requests
 -- column: queue_p95_ms DOUBLE ms — as the engine says it
 -- column: waiting BIGINT requests — that waited for it without being in it; NULL: no wait is recorded
@@ -26,7 +27,7 @@
 -- needs: s_records(iteration, replica)
 -- uses: _shared/engine_iterations, _shared/waits, _shared/request_runs, _shared/named_baseline
 SELECT e.replica, e.iteration, e.ts_ns AS start_ns, CAST(e.ts_ns + e.gpu_ms * 1e6 AS BIGINT) AS end_ns, e.gpu_ms,
-       e.comm_ms, e.sync_ms, e.batch_size, e.requests, e.queue_ms, e.queue_p95_ms,
+       e.comm_ms, e.sync_ms, e.batch_size, e.requests, e.prompts, e.queue_ms, e.queue_p95_ms,
        CASE WHEN t.replica IS NOT NULL THEN coalesce(w.waiting, 0) END AS waiting, e.vram_free_mb,
        e.workspace_free_mb, e.kv_pool_total_mb, e.isr_pinned_mb, e.ckpt_pinned_mb, e.dequant_cycles, e.algo_id,
        e.precision_path, e.isolation_mode, e.ts_ns BETWEEN b.from_ns AND b.to_ns AS baseline
