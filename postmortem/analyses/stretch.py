@@ -180,10 +180,11 @@ def at_no_prompt(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: in
     """Times as they would be without the ``prompts`` that were computed beside: how many, an iteration.
 
     What one takes is learnt from the first ``calm`` iterations alone, as ``at_one_size`` learns what a sequence takes.
-    NaN for those with a prompt where too few of these had one: what it takes nothing tells.
+    NaN for more than SHORTEST of these had: what so many take nothing tells.
     """
+    counts, _ = _sizes(prompts[:calm])
     slope = ms_a_sequence(ms[:calm], prompts[:calm])
-    return np.where(prompts > 0, np.nan, ms) if slope is None else ms - slope * prompts
+    return np.where(prompts <= counts.max(initial=0.0), ms - (slope or 0.0) * prompts, np.nan)
 
 
 def at_one_plan(

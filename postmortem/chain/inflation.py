@@ -58,8 +58,8 @@ def inflated(
         )
     if up.unknown and not up.significant:
         return Unseen(
-            f"whether iterations before {effect.facts['stop']} took longer: they computed prompts, no calm ones did",
-            "calm iterations that compute prompts, too: a recording that begins earlier",
+            f"whether iterations before {effect.facts['stop']} took longer by more than the prompts that they computed",
+            "calm iterations that compute as many prompts: a recording that begins earlier",
         )
     if up.found is None or not up.significant:
         took = "took no longer" if up.found is None else f"took {with_unit(up.found.ratio[0], 'ratio')} of earlier ones"

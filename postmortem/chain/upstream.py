@@ -35,7 +35,7 @@ class Upstream:
 
     ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived;
     ``compute_ms``: the least of any rank. ``as_ran``: the last two, and the total, at the sizes that ran. ``unknown``:
-    most of the last that ran are left out, as they computed prompts, and no calm one tells what these take.
+    most of the last that ran are left out, as they computed more prompts than the calm ones, which tell what one takes.
     """
 
     iterations: NDArray[np.int64]
