@@ -176,39 +176,29 @@ def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
     return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
 
 
-def at_no_prompt(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: int) -> NDArray[np.float64]:
+def at_no_prompt(
+    ms: NDArray[np.float64], prompts: NDArray[np.float64], batch: NDArray[np.float64], tactic: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Times as they would be without the ``prompts`` that were computed beside: how many, an iteration.
 
-    What one takes is learnt from the first ``calm`` iterations alone, as ``at_one_size`` learns what a sequence takes.
-    NaN for more than SHORTEST of these had: what so many take nothing tells.
+    What one takes is learnt at one plan from all iterations, as ``at_one_size`` learns what a sequence takes: a prompt
+    comes with any batch. NaN for more of them than SHORTEST had: what so many take nothing tells.
     """
-    counts, _ = _sizes(prompts[:calm])
-    slope = ms_a_sequence(ms[:calm], prompts[:calm])
-    return np.where(prompts <= counts.max(initial=0.0), ms - (slope or 0.0) * prompts, np.nan)
+    slope = ms_a_sequence(at_one_plan(ms, batch, tactic, ms.size), prompts)
+    return np.where(prompts <= _sizes(prompts)[0].max(initial=0.0), ms - (slope or 0.0) * prompts, np.nan)
 
 
 def at_one_plan(
-    ms: NDArray[np.float64],
-    batch: NDArray[np.float64],
-    tactic: NDArray[np.int64],
-    calm: int,
-    prompts: NDArray[np.float64] | None = None,
+    ms: NDArray[np.float64], batch: NDArray[np.float64], tactic: NDArray[np.int64], calm: int
 ) -> NDArray[np.float64]:
-    """Times as they would be at one batch size, in one tactic (each at the median level of all), and at no prompt.
+    """Times as they would be at one batch size and in one tactic: each tactic at the median level of all.
 
-    Learnt from the first ``calm`` iterations alone; NaN for a tactic that ran fewer than SHORTEST of them, and as
-    ``at_no_prompt`` has it.
+    Learnt from the first ``calm`` iterations alone; NaN for a tactic that ran fewer than SHORTEST of them.
     """
-    if prompts is not None:
-        ms = at_no_prompt(ms, prompts, calm)
     flat = at_one_size(ms, batch, calm).copy()
-    level = median(_told(flat[:calm]))
+    level = median(flat[:calm])
     for one in np.unique(tactic):
         own = tactic == one
-        before = _told(flat[:calm][own[:calm]])
+        before = flat[:calm][own[:calm]]
         flat[own] += level - median(before) if before.size >= SHORTEST else np.nan
     return flat
-
-
-def _told(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]

@@ -12,7 +12,16 @@ import polars as pl
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import Stretch, against, at_one_plan, lately, prompts_of, size_doubt, stretch
+from postmortem.analyses.stretch import (
+    Stretch,
+    against,
+    at_no_prompt,
+    at_one_plan,
+    lately,
+    prompts_of,
+    size_doubt,
+    stretch,
+)
 from postmortem.base.window import Window
 from postmortem.chain.grade import HALF
 
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 # How far back the walk looks for where iterations got longer: minutes of decoding, and the scheduler
 # answers within seconds.
 FARTHEST = 10_000
+LESS = ", less what prompts took"  # of a source whose times are told without them
 
 
 @dataclass(frozen=True)
@@ -110,111 +120,127 @@ def upstream_of(case: Case, stop: int, tactic: str) -> Upstream | None:
 
     def look() -> Upstream | None:
         before = case.iterations.filter(pl.col("iteration") < stop)
-        calm = before.filter(pl.col("algo_id") == tactic)
-        own = _look(case, calm, waiting, 1)
-        if own is not None and own.significant:
-            return own
-        every = _look(case, before.filter(pl.col("algo_id").is_not_null()), waiting, 2)
-        if every is not None and every.significant:
-            return every
-        decoded = calm.filter(pl.col("prompts") == 0)
-        alone = _look(case, decoded, waiting, 3) if decoded.height < calm.height else None
+        every = before.filter(pl.col("algo_id").is_not_null())
+        ran = _times(case, every, waiting)
+        if ran is None:
+            return None
+        calm = _look(ran, pl.col("algo_id") == tactic, 1)
+        if calm is not None and calm.significant:
+            return calm
+        wide = _look(ran, pl.lit(value=True), 2)
+        if wide is not None and wide.significant:
+            return wide
+        decoded = (pl.col("algo_id") == tactic) & (pl.col("prompts") == 0)
+        alone = _look(ran, decoded, 3) if ran.prompts is not None else None
         if alone is not None and alone.significant:
-            return replace(alone, source=f"{alone.source}, where no prompt was computed")
-        tells = own is not None and own.iterations.size >= 2 * SHORTEST  # of fewer, no two levels
-        return own if tells or every is None else every
+            return replace(alone, source=f"{ran.source.removesuffix(LESS)}, where no prompt was computed")
+        tells = calm is not None and calm.iterations.size >= 2 * SHORTEST  # of fewer, no two levels
+        return calm if tells or wide is None else wide
 
     return case.worked_out("upstream", look, stop, tactic, waiting)
 
 
-def _look(case: Case, before: pl.DataFrame, waiting: float, looks: int) -> Upstream | None:
-    before = before.tail(FARTHEST)
-    times = case.rank_times
-    if times is not None:
-        rows = np.flatnonzero(np.isin(times.iterations, before["iteration"].to_numpy()))
-        if rows.size:
-            told = before.filter(np.isin(before["iteration"].to_numpy(), times.iterations))
-            return _upstream(
-                times.iterations[rows],
-                told,
-                np.median(times.total_ms[rows], axis=1),
-                (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1),
-                times.transfer_ms[rows].min(axis=1),  # slower on all ranks: the one that saw least of it
-                times.compute_ms[rows].min(axis=1),
-                times,
-                rows,
-                f"{times.source} of every rank",
-                looks,
-            )
-    told = before.filter(pl.col("gpu_ms").is_not_null())
-    if told.is_empty():
-        return None
-    total = told["gpu_ms"].to_numpy()
-    comm = None if told["comm_ms"].null_count() else np.minimum(total, told["comm_ms"].to_numpy() * waiting)
-    compute = None if comm is None else total - comm
-    numbers = told["iteration"].to_numpy()
-    return _upstream(numbers, told, total, comm, None, compute, None, None, "the engine's s records", looks)
+@dataclass(frozen=True)
+class _Times:
+    """Iterations as they ran, and how long their parts took without the prompts they computed (NaN: that is not known).
 
-
-def _upstream(
-    iterations: NDArray[np.int64],
-    told: pl.DataFrame,
-    total: NDArray[np.float64],
-    comm: NDArray[np.float64] | None,
-    transfer: NDArray[np.float64] | None,
-    compute: NDArray[np.float64] | None,
-    ranks: RankTimes | None,
-    rows: NDArray[np.int64] | None,
-    source: str,
-    looks: int,
-) -> Upstream:
-    """Times at one plan: where they seem to stretch, what batch and tactic do to them is taken off first.
-
-    ``told`` is in step with the arrays. The p-value is corrected for the ``looks`` taken. Where bundle.toml names a
-    baseline in which enough of them ran, these are the calm ones, and those before it are left out.
+    ``parts``: "total", "comm", "transfer" and "compute" in ms, in step with ``told`` and ``rows`` of ``ranks``.
     """
-    named = told["baseline"].fill_null(value=False).to_numpy()
-    if named.sum() >= SHORTEST:
-        first = int(named.argmax())
-        iterations, told, total, named = iterations[first:], told[first:], total[first:], named[first:]
-        comm, transfer, compute = (None if part is None else part[first:] for part in (comm, transfer, compute))
-        rows = None if rows is None else rows[first:]
-    own = {"total": total, "transfer": transfer, "compute": compute}
-    as_ran = {part: ms for part, ms in own.items() if ms is not None}
-    sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    tactics = told["algo_id"].rank("dense").to_numpy()
+
+    told: pl.DataFrame
+    parts: dict[str, NDArray[np.float64]]
+    ranks: RankTimes | None
+    rows: NDArray[np.int64] | None
+    source: str
+    prompts: NDArray[np.float64] | None
+
+
+def _times(case: Case, every: pl.DataFrame, waiting: float) -> _Times | None:
+    """The times of the last FARTHEST of ``every`` iteration; None where none are recorded."""
+    every = every.tail(FARTHEST)
+    times, rows = case.rank_times, None
+    if times is not None:
+        rows = np.flatnonzero(np.isin(times.iterations, every["iteration"].to_numpy()))
+    if times is not None and rows is not None and rows.size:
+        told = every.filter(np.isin(every["iteration"].to_numpy(), times.iterations))
+        parts = {
+            "total": np.median(times.total_ms[rows], axis=1),
+            "comm": (times.transfer_ms[rows] + times.wait_ms[rows]).max(axis=1),
+            "transfer": times.transfer_ms[rows].min(axis=1),  # slower on all ranks: the one that saw least of it
+            "compute": times.compute_ms[rows].min(axis=1),
+        }
+        source = f"{times.source} of every rank"
+    else:
+        times = rows = None
+        told = every.filter(pl.col("gpu_ms").is_not_null())
+        if told.is_empty():
+            return None
+        parts = {"total": told["gpu_ms"].to_numpy()}
+        if not told["comm_ms"].null_count():
+            parts["comm"] = np.minimum(parts["total"], told["comm_ms"].to_numpy() * waiting)
+            parts["compute"] = parts["total"] - parts["comm"]
+        source = "the engine's s records"
     prompts = prompts_of(told)
-    if prompts is not None or np.unique(tactics).size > 1:
-        # what a level of a mixture is, nobody knows: the first guess is that most were calm
-        flat = at_one_plan(total, sizes, tactics, total.size, prompts)
+    if prompts is not None:
+        sizes, tactics = _plans(told)
+        parts = {part: at_no_prompt(ms, prompts, sizes, tactics) for part, ms in parts.items()}
+        source += LESS
+    return _Times(told, parts, times, rows, source, prompts)
+
+
+def _plans(told: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Batch sizes (NaN: not recorded) and tactics (numbered)."""
+    sizes = told["batch_size"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return sizes, told["algo_id"].rank("dense").to_numpy()
+
+
+def _look(ran: _Times, of: pl.Expr, looks: int) -> Upstream | None:
+    """Those iterations, at one plan: where they seem to stretch, what batch and tactic do to them is taken off first.
+
+    The p-value is corrected for the ``looks`` taken. Where bundle.toml names a baseline in which enough of them ran,
+    these are the calm ones, and those before it are left out. None where there are none.
+    """
+    chosen = ran.told.with_row_index("at").filter(of)["at"].to_numpy().astype(np.int64)
+    named = ran.told["baseline"].fill_null(value=False).to_numpy()
+    if named[chosen].sum() >= SHORTEST:
+        chosen = chosen[chosen >= chosen[named[chosen]][0]]
+    kept = chosen[~np.isnan(ran.parts["total"][chosen])]
+    # the median of fewer than SHORTEST of them says nothing of their level
+    unknown = bool(np.isin(chosen[-2 * SHORTEST :], kept).sum() < min(SHORTEST, chosen.size))
+    if not kept.size:
+        return None
+    sizes, tactics = (values[kept] for values in _plans(ran.told))
+    parts = {part: ms[kept] for part, ms in ran.parts.items()}
+    total = parts["total"]
+    if (
+        np.unique(tactics).size > 1
+    ):  # what a level of a mixture is, nobody knows: the first guess is that most were calm
+        flat = at_one_plan(total, sizes, tactics, total.size)
         known = np.flatnonzero(~np.isnan(flat))
         found = stretch(flat[known])
         calm = None if found is None else int(known[found.calm[-1]]) + 1
     else:
-        known = np.arange(total.size)
         found = stretch(total)
         calm = None if found is None else int(found.calm[-1]) + 1
-    ran = total.size
+    as_ran, at_one = parts, dict(parts)
     if calm is not None:
-        flat = at_one_plan(total, sizes, tactics, calm, prompts)
-        known = np.flatnonzero(~np.isnan(flat))
-        comm, transfer, compute = (
-            None if part is None else np.maximum(0.0, at_one_plan(part, sizes, tactics, calm, prompts)[known])
-            for part in (comm, transfer, compute)
-        )
-        iterations, total, rows = iterations[known], flat[known], None if rows is None else rows[known]
-        named, sizes, as_ran = named[known], sizes[known], {part: ms[known] for part, ms in as_ran.items()}
-        prompts = None if prompts is None else prompts[known]
-        found = _latest(iterations, total, named, looks)
+        flat = at_one_plan(total, sizes, tactics, calm)
+        known = ~np.isnan(flat)
+        at_one = {part: np.maximum(0.0, at_one_plan(ms, sizes, tactics, calm)[known]) for part, ms in parts.items()}
+        at_one["total"] = total = flat[known]
+        kept, sizes, as_ran = kept[known], sizes[known], {part: ms[known] for part, ms in parts.items()}
+        found = _latest(ran.told["iteration"].to_numpy()[kept], total, named[kept], looks)
     if found is not None:
-        doubts = [size_doubt(total, by, found.calm, found.now) for by in (sizes, prompts) if by is not None]
+        by = [sizes] if ran.prompts is None else [sizes, ran.prompts[kept]]
+        doubts = [size_doubt(total, of_each, found.calm, found.now) for of_each in by]
         least, most = (sum(ends) / found.total_calm_ms for ends in zip(*doubts, strict=True))
         ratio, low, high = found.ratio
         found = replace(found, ratio=(ratio, low - most, high - least))
-    # the median of fewer than SHORTEST of them says nothing of their level
-    unknown = prompts is not None and bool((known >= ran - 2 * SHORTEST).sum() < SHORTEST)
-    source += "" if prompts is None else ", less what prompts took"
-    return Upstream(iterations, sizes, total, comm, transfer, compute, as_ran, unknown, found, ranks, rows, source)
+    numbers, rows = ran.told["iteration"].to_numpy()[kept], None if ran.rows is None else ran.rows[kept]
+    comm, transfer, compute = (at_one.get(part) for part in ("comm", "transfer", "compute"))
+    return Upstream(
+        numbers, sizes, total, comm, transfer, compute, as_ran, unknown, found, ran.ranks, rows, ran.source
+    )  # fmt: skip
 
 
 def _latest(

@@ -56,8 +56,7 @@ def _rank_lane(
     own: pl.DataFrame, name: str, top: float, span: Span, lit: tuple[float, float] | None, *, first: bool
 ) -> list[alt.Chart]:
     """The iterations, dimmed but for those of the request's ``lit`` life."""
-    data = own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES))
-    drawn = ended(data, "t", "t2")
+    drawn = ended(own.select("t", "t2", "rank", "iteration", *(pl.col(s).round(3) for s in _STATES)), "t", "t2")
     states = [_states(drawn, name, top, span, opacity=DIMMED if lit else 1.0, first=first)]
     if lit:
         # With the iteration before, which its first step fell into, and the one after, where the area ends.
@@ -68,7 +67,7 @@ def _rank_lane(
         alt.Tooltip("iteration:Q"),
         *(alt.Tooltip(f"{s}:Q", title=f"{s} (ms)", format=".3f") for s in _STATES),
     ]
-    touch = alt.Chart(values(data)).mark_rect(opacity=0, clip=True).encode(x=time_x(span), x2="t2:Q", tooltip=tips)
+    touch = alt.Chart(values(drawn)).mark_rect(opacity=0, clip=True).encode(x=time_x(span), x2="t2:Q", tooltip=tips)
     giants = own.filter(pl.col("total") > top).select("t", "rank", "iteration", "total", at=pl.lit(top))
     marks = (
         alt.Chart(values(giants))
