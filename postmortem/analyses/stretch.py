@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import pi, sqrt
+from math import inf, pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -121,28 +121,40 @@ def ms_a_sequence(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float 
     return max(0.0, float(slopes[order][np.searchsorted(weight, weight[-1] / 2)]))
 
 
+def slope_doubt(ms: NDArray[np.float64], batch: NDArray[np.float64]) -> float | None:
+    """How far ``ms_a_sequence`` may be off, ms: half of its 95 % interval; None where one size alone ran.
+
+    It is as well known as the medians it was learnt from, each off by the root of pi / (2 n) standard deviations of its
+    n iterations; Theil's and Sen's has pi / 3 of the variance that least squares have (Sievers 1978). ``ms`` stand at
+    one size already.
+    """
+    sizes, counts = _sizes(batch)
+    if sizes.size < 2:
+        return None
+    apart = (sizes - sizes.mean()) ** 2
+    variances = pi / 2 * (NORMAL_CONSISTENCY * mad(ms)) ** 2 / counts
+    return DEVIATIONS * sqrt(pi / 3 * float((apart * variances).sum())) / float(apart.sum())
+
+
 def size_doubt(
     flat_ms: NDArray[np.float64], batch: NDArray[np.float64], calm: NDArray[np.int64], now: NDArray[np.int64]
 ) -> tuple[float, float]:
     """What the batch of ``now`` may have added to times that stand at one size already: (least, most) ms, 95 %.
 
-    The slope taken off is as well known as the medians it was learnt from, each off by the root of pi / (2 n) standard
-    deviations of its n iterations; Theil's and Sen's has pi / 3 of the variance that least squares have (Sievers 1978).
-    Where one size alone ran when calm nothing was taken off: work is at most in proportion to the sequences. (0, 0)
-    where the batch had the same size, or none is recorded.
+    As well as the slope taken off is known. Where one size alone ran when calm nothing was taken off: work is at most
+    in proportion to the sequences. (0, 0) where the batch had the same size, or none is recorded.
     """
     told = calm[~np.isnan(batch[calm])]
-    more = np.nanmedian(batch[now]) - median(batch[told]) if told.size and not np.isnan(batch[now]).all() else 0.0
-    sizes, counts = _sizes(batch[told])
-    if sizes.size < 2:
-        off = (0.0, median(flat_ms[told]) / median(batch[told])) if more else (0.0, 0.0)
-    else:
-        apart = (sizes - sizes.mean()) ** 2
-        variances = pi / 2 * (NORMAL_CONSISTENCY * mad(flat_ms[told])) ** 2 / counts
-        slope_off = DEVIATIONS * sqrt(pi / 3 * float((apart * variances).sum())) / float(apart.sum())
-        off = -slope_off, slope_off
-    least, most = sorted(more * slope for slope in off)
-    return float(least), float(most)
+    if not told.size or np.isnan(batch[now]).all():
+        return 0.0, 0.0
+    usual = median(batch[told])
+    more = float(np.nanmedian(batch[now])) - usual
+    if not more:
+        return 0.0, 0.0
+    off = slope_doubt(flat_ms[told], batch[told])
+    steepest = off if off is not None else median(flat_ms[told]) / usual if usual else inf
+    least, most = sorted((more * (0.0 if off is None else -off), more * steepest))
+    return least, most
 
 
 def by_batch(
@@ -158,7 +170,7 @@ def by_batch(
     if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
         return False
     _, low, _ = median_effect(ms[now], ms[calm], "ratio")
-    return low <= median(own) / median(usual)
+    return low * median(usual) <= median(own)
 
 
 def _sizes(batch: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -20,6 +20,7 @@ from postmortem.analyses.stretch import (
     lately,
     prompts_of,
     size_doubt,
+    slope_doubt,
     stretch,
 )
 from postmortem.base.window import Window
@@ -231,9 +232,12 @@ def _look(ran: _Times, of: pl.Expr, looks: int) -> Upstream | None:
         kept, sizes, as_ran = kept[known], sizes[known], {part: ms[known] for part, ms in parts.items()}
         found = _latest(ran.told["iteration"].to_numpy()[kept], total, named[kept], looks)
     if found is not None:
-        by = [sizes] if ran.prompts is None else [sizes, ran.prompts[kept]]
-        doubts = [size_doubt(total, of_each, found.calm, found.now) for of_each in by]
-        least, most = (sum(ends) / found.total_calm_ms for ends in zip(*doubts, strict=True))
+        least, most = size_doubt(total, sizes, found.calm, found.now)
+        if ran.prompts is not None:  # what one takes was learnt from all
+            prompts = ran.prompts[kept]
+            more = abs(median(prompts[found.now]) - median(prompts[found.calm])) * (slope_doubt(total, prompts) or 0.0)
+            least, most = least - more, most + more
+        least, most = least / found.total_calm_ms, most / found.total_calm_ms
         ratio, low, high = found.ratio
         found = replace(found, ratio=(ratio, low - most, high - least))
     numbers, rows = ran.told["iteration"].to_numpy()[kept], None if ran.rows is None else ran.rows[kept]

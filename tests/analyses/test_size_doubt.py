@@ -38,6 +38,7 @@ def test_nineteen_of_twenty_intervals_hold_the_slope() -> None:
         (20.0, 20.0, (0.0, 0.0)),
         (np.nan, 30.0, (0.0, 0.0)),
         (20.0, np.nan, (0.0, 0.0)),
+        (0.0, 5.0, (0.0, np.inf)),  # of none at all nothing follows
     ],
 )
 def test_one_size_when_calm(before: float, after: float, expected: tuple[float, float]) -> None:
