@@ -157,7 +157,7 @@ class _Times:
 
 
 def _times(case: Case, every: pl.DataFrame, waiting: float) -> _Times | None:
-    """The times of the last FARTHEST of ``every`` iteration; None where none are recorded."""
+    """The times of the last FARTHEST of ``every`` iteration, of each rank or else the engine's; None: not recorded."""
     every = every.tail(FARTHEST)
     times, rows = case.rank_times, None
     if times is not None:
@@ -213,9 +213,8 @@ def _look(ran: _Times, of: pl.Expr, looks: int) -> Upstream | None:
     sizes, tactics = (values[kept] for values in _plans(ran.told))
     parts = {part: ms[kept] for part, ms in ran.parts.items()}
     total = parts["total"]
-    if (
-        np.unique(tactics).size > 1
-    ):  # what a level of a mixture is, nobody knows: the first guess is that most were calm
+    # what a level of a mixture is, nobody knows: the first guess is that most were calm
+    if np.unique(tactics).size > 1:
         flat = at_one_plan(total, sizes, tactics, total.size)
         known = np.flatnonzero(~np.isnan(flat))
         found = stretch(flat[known])
@@ -231,15 +230,14 @@ def _look(ran: _Times, of: pl.Expr, looks: int) -> Upstream | None:
         at_one["total"] = total = flat[known]
         kept, sizes, as_ran = kept[known], sizes[known], {part: ms[known] for part, ms in parts.items()}
         found = _latest(ran.told["iteration"].to_numpy()[kept], total, named[kept], looks)
-    if found is not None:
+    if found is not None and found.total_calm_ms > 0:
         least, most = size_doubt(total, sizes, found.calm, found.now)
         if ran.prompts is not None:  # what one takes was learnt from all
             prompts = ran.prompts[kept]
             more = abs(median(prompts[found.now]) - median(prompts[found.calm])) * (slope_doubt(total, prompts) or 0.0)
             least, most = least - more, most + more
-        least, most = least / found.total_calm_ms, most / found.total_calm_ms
-        ratio, low, high = found.ratio
-        found = replace(found, ratio=(ratio, low - most, high - least))
+        (ratio, low, high), calm_ms = found.ratio, found.total_calm_ms
+        found = replace(found, ratio=(ratio, low - most / calm_ms, high - least / calm_ms))
     numbers, rows = ran.told["iteration"].to_numpy()[kept], None if ran.rows is None else ran.rows[kept]
     comm, transfer, compute = (at_one.get(part) for part in ("comm", "transfer", "compute"))
     return Upstream(
