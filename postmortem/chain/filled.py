@@ -108,7 +108,7 @@ def _filled(case: Case, effect: Link) -> Filled | None:
     if n < 1 or usually.size < SHORTEST:
         return None
     prompts = prompts_of(rows)
-    if prompts is not None:  # those of whom more came take time of their own, and no longer once computed
+    if prompts is not None:  # each takes its time once: what being fuller takes is told without
         ms = ms - (ms_a_sequence(ms[:calm], prompts[:calm]) or 0.0) * prompts
         rows = rows.with_columns(pl.Series("gpu_ms", ms))
     now = ms[-n:]
