@@ -14,7 +14,7 @@ from postmortem.analyses.stats.changepoint import SHORTEST, change_point, raised
 from postmortem.analyses.stats.intervals import RESAMPLES, block_length, median_effect
 from postmortem.analyses.stats.level import ALPHA, CONFIDENCE
 from postmortem.analyses.stats.median_mad import median
-from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch, ms_a_sequence, prompts_of
+from postmortem.analyses.stretch import NORMAL_REACH, at_one_size, by_batch, less_prompts, prompts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,8 +188,7 @@ def spells_of(catalogue: Catalogue, replica: str | None) -> tuple[RankTimes, NDA
     sizes, prompts = _ran(catalogue, replica, times)
     change = change_point(transfer)
     calm = change.index if change else transfer.size
-    sent = transfer - (ms_a_sequence(transfer[:calm], prompts[:calm]) or 0.0) * prompts
-    flat = at_one_size(sent, sizes, calm)  # a larger batch sends more bytes
+    flat = at_one_size(less_prompts(transfer, prompts, calm), sizes, calm)  # prompts, and a larger batch, send more
     spells = fabric_regimes(flat)
     normal = np.concatenate([np.arange(s.first, s.stop) for s in spells if s.regime == "normal"] or [np.arange(0)])
 

@@ -162,9 +162,9 @@ def by_batch(
 ) -> bool:
     """Whether a larger batch may be all that ails ``now``: a slope learnt at few sizes says little of far larger ones.
 
-    Larger: its median is one that fewer than 1 in 40 calm iterations reach. Transfers take a start and a time a byte,
-    so that a batch of k times the size takes k times as long at most: what surely took longer is no batch's doing.
-    ``ms`` are times as they were, at no one size.
+    Larger: its median is one that fewer than 1 in 40 calm iterations reach. Work and transfers take a start and a time
+    for each sequence, so that a batch of k times the size takes k times as long at most: what surely took longer is no
+    batch's doing. ``ms`` are times as they were, at no one size.
     """
     own, usual = batch[now][~np.isnan(batch[now])], batch[calm][~np.isnan(batch[calm])]
     if not own.size or not usual.size or median(own) <= np.quantile(usual, NORMAL_REACH):
@@ -186,6 +186,11 @@ def prompts_of(told: pl.DataFrame) -> NDArray[np.float64] | None:
     """
     counts = told["prompts"].fill_null(0).cast(pl.Float64)
     return counts.to_numpy() if counts.max() and (counts == 0).sum() >= SHORTEST else None
+
+
+def less_prompts(ms: NDArray[np.float64], prompts: NDArray[np.float64], calm: int) -> NDArray[np.float64]:
+    """Times less what their ``prompts`` took, however many: learnt from the first ``calm`` iterations, nothing else."""
+    return ms - (ms_a_sequence(ms[:calm], prompts[:calm]) or 0.0) * prompts
 
 
 def at_no_prompt(

@@ -15,7 +15,7 @@ from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stats.permutation import p_of
-from postmortem.analyses.stretch import NORMAL_REACH, ms_a_sequence, prompts_of
+from postmortem.analyses.stretch import NORMAL_REACH, less_prompts, ms_a_sequence, prompts_of
 from postmortem.base.units import with_unit
 from postmortem.chain.grade import HALF
 from postmortem.chain.upstream import FARTHEST, upstream, upstream_of
@@ -109,7 +109,7 @@ def _filled(case: Case, effect: Link) -> Filled | None:
         return None
     prompts = prompts_of(rows)
     if prompts is not None:  # each takes its time once: what being fuller takes is told without
-        ms = ms - (ms_a_sequence(ms[:calm], prompts[:calm]) or 0.0) * prompts
+        ms = less_prompts(ms, prompts, calm)
         rows = rows.with_columns(pl.Series("gpu_ms", ms))
     now = ms[-n:]
     most = min(median(now) - median(ms[usually]), _on_every_rank(case, numbers[-n:], numbers[usually]))

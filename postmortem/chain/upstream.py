@@ -42,11 +42,11 @@ LESS = ", less what prompts took"  # of a source whose times are told without th
 
 @dataclass(frozen=True)
 class Upstream:
-    """Arrays in step with ``iterations``, ms at one batch size, of which ``batch`` are those that ran.
+    """Arrays in step with ``iterations``, ms at one batch size and at no prompt, of which ``batch`` are those that ran.
 
     ``comm_ms``: the longest of any rank in collectives; ``transfer_ms``: the least once all had arrived;
-    ``compute_ms``: the least of any rank. ``as_ran``: the last two, and the total, at the sizes that ran. ``unknown``:
-    most of the last that ran are left out, as they computed more prompts than the calm ones, which tell what one takes.
+    ``compute_ms``: the least of any rank. ``as_ran``: the parts by name at the sizes that ran. ``unknown``: most of the
+    last that ran are left out, as they computed more prompts than enough others did to tell what so many take.
     """
 
     iterations: NDArray[np.int64]

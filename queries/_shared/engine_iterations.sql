@@ -6,7 +6,8 @@ CREATE VIEW engine_iterations AS
 WITH engine AS (
     SELECT replica, iteration, min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms,
            max(sync_ms) AS sync_ms, max(batch_size) AS batch_size, count(DISTINCT req_id) AS requests,
-           count(DISTINCT req_id) FILTER (WHERE step = 0) AS first_steps, median(queue_ms) AS queue_ms, max(queue_p95_ms) AS queue_p95_ms, min(vram_free_mb) AS vram_free_mb,
+           count(DISTINCT req_id) FILTER (WHERE step = 0) AS first_steps, median(queue_ms) AS queue_ms,
+           max(queue_p95_ms) AS queue_p95_ms, min(vram_free_mb) AS vram_free_mb,
            min(workspace_free_mb) AS workspace_free_mb, max(kv_pool_total_mb) AS kv_pool_total_mb,
            max(isr_pinned_mb) AS isr_pinned_mb, max(ckpt_pinned_mb) AS ckpt_pinned_mb,
            max(dequant_cycles) AS dequant_cycles, mode(algo_id ORDER BY algo_id) AS algo_id,
