@@ -85,6 +85,15 @@ from postmortem.ingest.readers.nccl_log import READER
 items = READER.read(Source("nccl.log", Path(sys.argv[1])))
 print(sum(i.rows.num_rows for i in items if isinstance(i, Batch) and i.table == "nccl_calls"))
 """
+RECORDS = """
+import sys
+from pathlib import Path
+from postmortem.ingest.reader import Batch, Facts, Source
+from postmortem.ingest.readers.records import READER
+items = list(READER.read(Source("s.jsonl", Path(sys.argv[1]))))
+(facts,) = (i for i in items if isinstance(i, Facts))
+print(sum(i.rows.num_rows for i in items if isinstance(i, Batch)), facts.parsed, facts.lines)
+"""
 PATTERN = (
     r"^([A-Za-z0-9_.-]+):(\d+):(\d+) \[(-?\d+)\] NCCL INFO (\w+): opCount ([0-9a-f]+) sendbuff (\S+) recvbuff (\S+)"
     r" count (\d+) datatype (\d+) op (\d+) root (-?\d+) comm (\S+) \[nranks=(\d+)\] stream (\S+)"
@@ -432,6 +441,7 @@ def records(bench: Bench) -> Part:
     ours, store = ingest_of(bench, bundle(bench, "records", lines))
     table = bench.place / "read_json.duckdb"
     ways = {
+        "ours, into Arrow tables": Way((PYTHON, "-c", RECORDS, str(lines))),
         "ours, into the sorted store": ours,
         "DuckDB read_json into a table": Way(
             (PYTHON, "-c", READ_JSON, str(lines), str(table)), before=lambda: table.unlink(missing_ok=True)
@@ -443,11 +453,15 @@ def records(bench: Bench) -> Part:
     mine = runs["ours, into the sorted store"]
     if find_spec("orjson"):
         peer = runs["orjson.loads of every line"]
-        found = ratio(mine, peer, "wall")
-        what = (
-            f"checked records into the sorted store against decoding alone, wall (CPU {ratio(mine, peer, 'cpu'):.2f})"
-        )
-        part.goal("G5", what, found, "<= 1.8, then 1.4", found <= 1.8)
+        for name, said in (
+            ("ours, into Arrow tables", "Arrow tables"),
+            ("ours, into the sorted store", "the sorted store"),
+        ):
+            found, cpu = (ratio(runs[name], peer, what) for what in ("wall", "cpu"))
+            what = (
+                f"checked records, each line accounted for, into {said}, against decoding alone, wall (CPU {cpu:.2f})"
+            )
+            part.goal("G5", what, found, "<= 1.8, then 1.4", found <= 1.8)
     else:
         part.goal("G5", "records against orjson", "not measured: orjson is not installed", "<= 1.8", None)
     found = ratio(mine, runs["DuckDB read_json into a table"], "cpu")
