@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.stats.intervals import median_effect
+from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.permutation import late_window
 
 if TYPE_CHECKING:
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lateness:
-    """One rank's lateness in a window against the calm one, ms an iteration."""
+    """One rank's lateness in a window against the calm one, ms an iteration.
+
+    ``low_ms`` is the lower end of its 95 % interval; NaN where it may be chance (a window of hundreds of ranks has
+    hundreds of intervals that nobody asks for).
+    """
 
     column: int
     excess_ms: float
     low_ms: float
-    high_ms: float
     calm_ms: float
     p_value: float
     last_share: float
@@ -29,10 +33,16 @@ class Lateness:
 
 
 def lead_of_others(compute_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much longer each rank computes than the median of the others; shape (iterations, ranks), ms."""
-    ranks = compute_ms.shape[1]
-    others = [np.median(np.delete(compute_ms, r, axis=1), axis=1) for r in range(ranks)]
-    lead: NDArray[np.float64] = compute_ms - np.stack(others, axis=1)
+    """How much longer each rank computes than the median of the others; shape (iterations, ranks), ms.
+
+    In the order of size a rank's others are all without its own place: one sort serves all ranks. Two at least.
+    """
+    order = np.argsort(compute_ms, axis=1, kind="stable")
+    place = np.argsort(order, axis=1, kind="stable")
+    in_order = np.take_along_axis(compute_ms, order, axis=1)
+    others = compute_ms.shape[1] - 1
+    middle = [np.take_along_axis(in_order, at + (place <= at), axis=1) for at in ((others - 1) // 2, others // 2)]
+    lead: NDArray[np.float64] = compute_ms - np.mean(middle, axis=0)
     return lead
 
 
@@ -47,17 +57,18 @@ def lateness(now_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]) -> list[
     p_values = late_window(np.concatenate([calm, now]), len(calm))
     last = np.bincount(np.argmax(now_ms, axis=1), minlength=now.shape[1]) / max(1, len(now_ms))
     last_calm = np.bincount(np.argmax(calm_ms, axis=1), minlength=now.shape[1]) / max(1, len(calm_ms))
+    excess = np.median(now, axis=0) - skew
     found = []
-    for column in range(now.shape[1]):
-        excess, low, high = median_effect(now[:, column], calm[:, column], "difference")
+    for column, p_value in enumerate(p_values.tolist()):
+        beyond = p_value <= ALPHA
+        low = median_effect(now[:, column], calm[:, column], "difference")[1] if beyond else float("nan")
         found.append(
             Lateness(
                 column,
-                excess,
+                float(excess[column]),
                 low,
-                high,
                 float(skew[column]),
-                float(p_values[column]),
+                p_value,
                 float(last[column]),
                 float(last_calm[column]),
             )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+
+from postmortem.analyses.lateness import lead_of_others
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +34,11 @@ class RankTimes:
     wait_ms: NDArray[np.float64]
     source: str
     absent: int
+
+    @cached_property
+    def lead_ms(self) -> NDArray[np.float64]:
+        """How much longer each rank computes than the median of the others (two ranks at least)."""
+        return lead_of_others(self.compute_ms)
 
     @property
     def here(self) -> str:

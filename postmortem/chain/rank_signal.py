@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.association import rises_together
-from postmortem.analyses.lateness import lead_of_others
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.base.units import number, percent, with_unit
 from postmortem.base.window import Window
@@ -294,8 +293,7 @@ def _lead(case: Case, late: Link) -> tuple[NDArray[np.int64], NDArray[np.float64
         return timed["iteration"].to_numpy(), compute.to_numpy()
     if times is None or late.rank not in times.ranks:
         return None
-    alone = len(times.ranks) == 1
-    lead = times.compute_ms if alone else lead_of_others(times.compute_ms)
+    lead = times.compute_ms if len(times.ranks) == 1 else times.lead_ms
     return times.iterations, lead[:, times.ranks.index(late.rank)]
 
 

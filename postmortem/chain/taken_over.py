@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from postmortem.analyses.lateness import lead_of_others
-from postmortem.analyses.stats.changepoint import SHORTEST, change_point
+from postmortem.analyses.stats.changepoint import SHORTEST, change_points
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stretch import NEAREST
 from postmortem.base.units import with_unit
@@ -44,7 +43,7 @@ def taken_over(case: Case, effect: Link) -> str | None:
         return None
 
     def parts(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.column_stack([lead_of_others(times.compute_ms[rows]), times.transfer_ms[rows].min(axis=1)])
+        return np.column_stack([times.lead_ms[rows], times.transfer_ms[rows].min(axis=1)])
 
     beyond = np.maximum(0.0, parts(run) - np.median(parts(before), axis=0))
     first, last = (np.median(beyond[some], axis=0) for some in (slice(SHORTEST), slice(-SHORTEST, None)))
@@ -52,8 +51,9 @@ def taken_over(case: Case, effect: Link) -> str | None:
     fell, rose = float(first[ended] - last[ended]), float(last[began] - first[began])
     if fell < HALF * first[ended] or rose < HALF * fell:
         return None
-    changes = [change_point(beyond[:, part]) for part in (ended, began)]
-    if any(c is None or c.p_value * beyond.shape[1] > ALPHA for c in changes):
+    every = change_points(beyond)
+    changes = [every[part] for part in (ended, began)]
+    if any(c is None or c.p_value > ALPHA for c in changes):
         return None
     over, since = (int(times.iterations[run[c.index]]) for c in changes if c is not None)
     what, other = ("transfers" if part == len(times.ranks) else f"rank {times.ranks[part]}" for part in (ended, began))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import tracemalloc
 
 import numpy as np
@@ -14,12 +16,12 @@ from postmortem.analyses.association import rises_together
 from postmortem.analyses.counterfactual import share_removed, without_excess
 from postmortem.analyses.lateness import lateness, lead_of_others
 from postmortem.analyses.stats import intervals, permutation
-from postmortem.analyses.stats.changepoint import change_point, raised_spell
+from postmortem.analyses.stats.changepoint import change_point, change_points, raised_spell
 from postmortem.analyses.stats.correction import holm
 from postmortem.analyses.stats.fisher import fisher_greater
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.median_mad import mad, median
-from postmortem.analyses.stats.permutation import block_shuffles
+from postmortem.analyses.stats.permutation import block_shuffles, late_window
 from postmortem.analyses.stretch import stretch
 from postmortem.analyses.stretches import departure, ramp
 
@@ -65,6 +67,28 @@ def test_change_point_is_found() -> None:
 def test_change_point_p_is_calibrated() -> None:
     """On noise, p is below 0.05 in one case of twenty."""
     hits = sum(change_point(np.random.default_rng(s).normal(size=120)).p_value <= 0.05 for s in SEEDS)  # type: ignore[union-attr]
+    assert within_sampling_error(hits, len(SEEDS), 0.05)
+
+
+def test_change_points_of_many_series() -> None:
+    """Of 60 series two change, one of them in sixtieths of the others' unit: both are told, no other is."""
+    values = np.random.default_rng(11).normal(0, 1, size=(40, 60))
+    values[30:, 7] += 4
+    values[12:, 23] -= 4
+    values[:, 23] /= 60
+    found = change_points(values)
+    told = {at: (f.index, f.rises) for at, f in enumerate(found) if f is not None and f.p_value <= 0.05}
+    assert told == {7: (30, True), 23: (12, False)}
+    assert change_points(values[:, :1])[0] == change_point(values[:, 0])
+
+
+@pytest.mark.slow
+def test_change_points_of_many_series_are_calibrated() -> None:
+    """With nothing in them, one of 20 series is said to change in one case of twenty."""
+    hits = 0
+    for seed in SEEDS:
+        found = change_points(np.random.default_rng([seed, 20]).normal(size=(60, 20)))
+        hits += min(f.p_value for f in found if f is not None) <= 0.05
     assert within_sampling_error(hits, len(SEEDS), 0.05)
 
 
@@ -193,6 +217,34 @@ def test_association_is_spearmans() -> None:
 def test_lead_by_hand() -> None:
     """Ranks at 8, 9 and 13 ms: against the median of the others -3, -1.5 and 4.5."""
     assert lead_of_others(np.array([[8.0, 9.0, 13.0]])).tolist() == [[-3.0, -1.5, 4.5]]
+
+
+@given(st.lists(st.integers(-3, 3), min_size=2, max_size=7))
+def test_lead_is_over_the_median_of_the_others(row: list[int]) -> None:
+    """Rank by rank, the others written out, ties among them."""
+    by_hand = [own - statistics.median([*row[:r], *row[r + 1 :]]) for r, own in enumerate(row)]
+    assert lead_of_others(np.array([row], np.float64))[0].tolist() == by_hand
+
+
+def test_late_window_of_many_ranks_fills_no_memory() -> None:
+    """1,000 late iterations of 64 ranks, once for each of 999 shuffles, are 512 MB. The late rank alone stands out."""
+    lead = np.random.default_rng(8).normal(0, 1, size=(1_500, 64))
+    lead[500:, 9] += 1
+    tracemalloc.start()
+    p_values = late_window(lead, 500)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert p_values[9] == 0.001
+    assert np.delete(p_values, 9).min() > 0.05
+
+
+def test_late_window_by_every_order() -> None:
+    """p of a rise of all orders of 4 iterations of one rank: 1 in 24 has the same, as drawing from them shows."""
+    lead = np.array([[1.0], [2.0], [3.0], [4.0]])
+    sums = [sum(order[3:]) for order in itertools.permutations([1, 2, 3, 4])]
+    exact = sum(s >= 4 for s in sums) / len(sums)
+    assert late_window(lead, 3)[0] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 999))
 
 
 @pytest.mark.slow

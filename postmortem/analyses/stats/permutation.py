@@ -85,5 +85,9 @@ def late_window(lead: NDArray[np.float64], start: int) -> NDArray[np.float64]:
     # recorded times are often whole steps of a clock. Sums of ranks are exact, whatever their order.
     ranked = np.apply_along_axis(mid_ranks, 0, lead)
     observed = ranked[start:].sum(axis=0)
-    drawn = ranked[block_shuffles(len(lead))[:, start:]].sum(axis=1).max(axis=1)
+    shuffles = block_shuffles(len(lead))
+    # A product with marks: picked by place, all values would stand there once a shuffle, gigabytes for 256 ranks.
+    late = np.zeros(shuffles.shape)
+    np.put_along_axis(late, shuffles[:, start:], 1.0, axis=1)
+    drawn = (late @ ranked).max(axis=1)
     return np.array([p_of(float(o), drawn) for o in observed])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.counterfactual import as_when_calm, share_removed, without_excess
-from postmortem.analyses.lateness import Lateness, lateness, lead_of_others
+from postmortem.analyses.lateness import Lateness, lateness
 from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stretch import NEAREST
@@ -102,7 +102,7 @@ def _spell(times: RankTimes, now: NDArray[np.int64], calm: NDArray[np.int64], on
 
     The stretch's own beginning is where iterations got longer, for whatever reason.
     """
-    lead, usual = (lead_of_others(times.compute_ms[rows])[:, one.column] for rows in (now, calm))
+    lead, usual = (times.lead_ms[rows, one.column] for rows in (now, calm))
     late = np.flatnonzero(lead > one.calm_ms + one.excess_ms / 2)
     if not late.size:
         return None
