@@ -97,24 +97,19 @@ class Case:
         return {column: names for column in apart if (names := self._one_by_two_names(column, *apart[column]))}
 
     def _one_by_two_names(self, column: str, mine: set[str], theirs: set[str]) -> dict[str, str]:
-        moves = self.frame("margin_moves").with_columns(still=pl.col("moved") == 0)
-        if moves.filter(~pl.col("flipped"))["still"].all():  # so coarse a margin tells nothing
-            return {}
-        sides = list(PLAN.values()), [f"reference_{name}" for name in PLAN.values()]
-        plans = [*sides[0], *sides[1]]
-        ran = pl.struct(plans)
-        alone = moves.filter((ran == ran.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
-        back = alone.rename(dict(zip(plans, [*sides[1], *sides[0]], strict=True))).select(alone.columns)
         here, there = PLAN[column], f"reference_{PLAN[column]}"
-        still = (
-            pl.concat([alone, back])
-            .filter(pl.col(here).is_in(mine) & pl.col(there).is_in(theirs))
-            .group_by(plans)
-            .agg(pl.col("still").sum().alias("steps"), (~pl.col("still") | pl.col("flipped")).any().alias("moves"))
-            .filter((pl.col("steps") >= STILL) & ~pl.col("moves"))
-            .sort("steps", here, descending=[False, True])  # of several, the one with most steps comes last
-        )
+        still = self._still.filter(pl.col(here).is_in(mine) & pl.col(there).is_in(theirs))
+        still = still.sort("steps", here, descending=[False, True])  # of several, the one with most steps comes last
         return dict(zip(still[there], still[here], strict=True))
+
+    @property
+    def _still(self) -> pl.DataFrame:
+        """Two plans between which no margin moved, and in how many steps: one row a pair, on whichever side."""
+        key = ("still",)
+        if key not in self.catalogue.memo:
+            self.catalogue.memo[key] = _still(self.frame("margin_moves"))
+        found: pl.DataFrame = self.catalogue.memo[key]
+        return found
 
     @property
     def told(self) -> bool:
@@ -150,3 +145,16 @@ class Case:
             int(start) if isinstance(start, int) else None,
             int(end) if isinstance(end, int) else None,
         )
+
+
+def _still(moves: pl.DataFrame) -> pl.DataFrame:
+    plans, sides = list(PLAN.values()), [f"reference_{name}" for name in PLAN.values()]
+    moves = moves.with_columns(still=pl.col("moved") == 0)
+    ran = pl.struct(*plans, *sides)
+    alone = moves.filter((ran == ran.first()).cast(pl.Int8).cum_min().over("req_id", order_by="step") == 1)
+    back = alone.rename(dict(zip([*plans, *sides], [*sides, *plans], strict=True))).select(alone.columns)
+    moved = ~pl.col("still") | pl.col("flipped")
+    pairs = pl.concat([alone, back]).group_by(*plans, *sides)
+    told = pairs.agg(pl.col("still").sum().alias("steps"), moved.any().alias("moves"))
+    coarse = moves.filter(~pl.col("flipped"))["still"].all()  # so coarse a margin tells nothing
+    return told.clear() if coarse else told.filter((pl.col("steps") >= STILL) & ~pl.col("moves"))

@@ -87,6 +87,8 @@ def odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> C
 
 
 def _odd_one(catalogue: Catalogue, bundle: str, reference: str, req_id: str) -> Chain | None:
+    if not _left_the_usual(catalogue, reference):  # nor would its chain say so: it is not walked for that
+        return None
     chain = walk(catalogue, bundle, reference, req_id)
     if chain.verdict is not Verdict.EXPLAINED:
         return None
@@ -105,6 +107,14 @@ def _mostly(catalogue: Catalogue, replica: str | None, column: str) -> str | Non
         return None
     ran = catalogue.kept("iterations", replica=replica)[column].drop_nulls().mode().sort()
     return None if ran.is_empty() else str(ran[0])
+
+
+def _left_the_usual(catalogue: Catalogue, req_id: str) -> bool:
+    """Whether any of its steps ran another plan than its replica mostly runs."""
+    steps = catalogue.kept("request_steps", req_id=req_id)
+    ran = steps.select("replica", "algo_id", "precision_path").unique().rows(named=True)
+    columns = ("algo_id", "precision_path")
+    return any(r[c] not in {None, _mostly(catalogue, r["replica"], c)} for r in ran for c in columns)
 
 
 def _rather(odd: Chain) -> str:
