@@ -40,12 +40,16 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """bundle.toml, checked: ``values`` are its scalars by dotted key, times in UTC epoch ns."""
+    """bundle.toml, checked: ``values`` are its scalars by dotted key, times in UTC epoch ns.
+
+    ``unread``: keys that nothing reads.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     nvtx: dict[str, str] = field(default_factory=dict)
     sources: dict[str, SourceSettings] = field(default_factory=dict)
     time_format: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def _bundle(path: Path, files: list[BundleFile], left_out: list[tuple[str, str]]
         left_out += [
             (name, f"in {nearest.name} but not in the bundle") for name in settings.sources if name not in known
         ]
+        left_out += [(f"{key} of {nearest.name}", _unread(key)) for key in settings.unread]
     return Bundle(str(path), tuple(files), settings, tuple(left_out))
 
 
@@ -155,6 +160,11 @@ def _head(data: bytes, unpacker: Callable[[], _Unpacker], error: type[Exception]
 
 
 TIMES = {"incident.start", "incident.end", "baseline.start", "baseline.end"}
+# What is read of bundle.toml, besides [nvtx] and [[source]]. A deployment has more facts than are listed here.
+READ = {
+    *("incident.title", "incident.start", "incident.end", "baseline.start", "baseline.end", "logs.time_format"),
+    *("regimes.memory_evaporation_share", "regimes.memory_pressured_mb", "regimes.queue_degraded_ms"),
+}
 I64 = range(-(2**63), 2**63)  # what the store's BIGINT holds
 RANKS = range(2**31)  # what its INTEGER holds
 
@@ -170,10 +180,12 @@ def read_settings(path: Path, name: str) -> Settings:
     except OSError as e:
         raise BundleUnreadable(name, e.strerror or str(e)) from e
     values: dict[str, Any] = {}
+    unread: list[str] = []
     for section, content in data.items():
         if section in {"nvtx", "source"}:
             continue
         dotted = {f"{section}.{k}": v for k, v in content.items()} if isinstance(content, dict) else {section: content}
+        unread += [key for key in dotted if key.removesuffix("_ns") not in READ and section != "deployment"]
         for key, value in dotted.items():
             if isinstance(value, datetime | date):
                 values[f"{key}_ns"] = _epoch_ns(name, key, value)
@@ -188,7 +200,16 @@ def read_settings(path: Path, name: str) -> Settings:
     time_format = values.get("logs.time_format")
     if not isinstance(time_format, str | None):
         raise BundleUnreadable(name, "logs.time_format must be a text")
-    return Settings(values, _nvtx(name, data.get("nvtx", {})), _sources(name, data.get("source", [])), time_format)
+    nvtx, sources = _nvtx(name, data.get("nvtx", {})), _sources(name, data.get("source", []))
+    return Settings(values, nvtx, sources, time_format, tuple(unread))
+
+
+def _unread(key: str) -> str:
+    """Why a key of bundle.toml is not read, with the one that may be meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, READ, 1) or [k for k in sorted(READ) if k.endswith(f".{key.rpartition('.')[2]}")]
+    return "a setting that nothing reads" + (f": did you mean {near[0]}?" if near else "")
 
 
 def _nvtx(name: str, patterns: Any) -> dict[str, str]:

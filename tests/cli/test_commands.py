@@ -69,6 +69,21 @@ def test_ingest_json(bundle: Path) -> None:
     assert Path(answer["store"]).is_file()
 
 
+def test_ingest_says_what_holds_for_the_whole_bundle(tmp_path: Path, here: Here) -> None:
+    """What bundle.toml asks for in vain is said at once, on stderr, ten of them at most."""
+    bundle = write_bundle(tmp_path / "bundle", *straggler())
+    with (bundle / "bundle.toml").open("a") as toml:
+        toml.write("\n[notes]\n" + "".join(f"k{n} = 1\n" for n in range(11)))
+    done = here("ingest", str(bundle), "--store", str(tmp_path / "store"))
+    assert done.returncode == 0
+    lines = done.stderr.splitlines()
+    assert lines[0] == "note: notes.k0 of bundle.toml: left out, it is a setting that nothing reads"
+    assert lines[10:] == [
+        f"note: 1 more on the whole bundle: postmortem query {bundle} notes",
+        f"note: store: {tmp_path / 'store'}",
+    ]
+
+
 def test_chain_json(bundle: Path) -> None:
     """chain --json is the contract's document."""
     done = postmortem("chain", "--req", "b-1", str(bundle), "--json")

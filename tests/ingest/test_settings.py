@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from postmortem.base.errors import BundleUnreadable
-from postmortem.ingest.bundle import open_files, read_settings
+from postmortem.ingest.bundle import READ, open_files, read_settings
 from postmortem.ingest.files import BundleFile
 from postmortem.ingest.load import ingest
 from tests.ingest.stores import rows
@@ -42,6 +43,34 @@ def test_settings(tmp_path: Path) -> None:
     assert got.time_format == "%H:%M"
     source = got.sources["incident/nsys/r5.sqlite"]
     assert (source.replica, source.rank, source.clock_offset_ns) == ("b", 5, -(2**63))
+
+
+UNREAD = {
+    "[basline]\nstart = 2026-11-02T10:00:00Z": ("basline.start", "did you mean baseline.start?"),
+    "[incident]\ntitel = 'x'": ("incident.titel", "did you mean incident.title?"),
+    "title = 'x'": ("title", "did you mean incident.title?"),
+    "[regime]\nqueue_degraded_ms = 40": ("regime.queue_degraded_ms", "did you mean regimes.queue_degraded_ms?"),
+    "[notes]\nby = 'me'": ("notes.by", "a setting that nothing reads"),
+}
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_what_nothing_reads_is_said(tmp_path: Path, text: str) -> None:
+    """A misspelt section or key would do nothing, in silence."""
+    (tmp_path / "bundle.toml").write_text(text, "utf-8")
+    with open_files(tmp_path) as bundle:
+        ((key, why),) = bundle.left_out
+    assert key == f"{UNREAD[text][0]} of bundle.toml"
+    assert why.endswith(UNREAD[text][1])
+
+
+def test_every_setting_that_sql_reads_is_known() -> None:
+    """Keys of the table bundle in queries stand in the list of what is read, and no other section does."""
+    texts = [p.read_text("utf-8") for p in Path(__file__).parents[2].joinpath("queries").rglob("*.sql")]
+    asked = {key for text in texts for key in re.findall(r"key = '([a-z_.]+)'", text)}
+    assert {"baseline.start_ns", "regimes.queue_degraded_ms"} < asked
+    known = {key.removesuffix("_ns") for key in asked if not key.startswith(("deployment.", "store."))}
+    assert known <= READ
 
 
 WRONG = {

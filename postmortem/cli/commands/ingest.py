@@ -14,6 +14,8 @@ from postmortem.cli import stderr, stdout
 from postmortem.cli.command import Command, bundle_arguments
 from postmortem.cli.stderr import Exit
 
+TOLD = 10  # notes on the whole bundle: the table of its files stays on the screen
+
 
 def _arguments(parser: ArgumentParser) -> None:
     bundle_arguments(parser)
@@ -67,6 +69,11 @@ def _run(args: Namespace) -> int:
         for s in sources:
             if s["error"]:
                 stderr.note(f"{s['path']}: {s['error']}")
+        whole = [n["message"] for n in incident.catalogue.rows("notes") if n["path"] is None]
+        for message in whole[:TOLD]:
+            stderr.note(message)
+        if len(whole) > TOLD:
+            stderr.note(f"{len(whole) - TOLD} more on the whole bundle: postmortem query {args.bundle} notes")
         if rejects:
             stderr.note(f"{count(rejects, 'record')} could not be read: postmortem query {args.bundle} rejects")
         stderr.note(f"store: {store}")
