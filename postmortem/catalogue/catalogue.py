@@ -138,11 +138,24 @@ class Catalogue:
         """The same as ``run``, and kept for the next who asks: the chains of one bundle share most rows."""
         key = (name, tuple(sorted(params.items())))
         if key not in self._kept:
-            self._kept[key] = self.run(name, **params)
+            part = self._part(name, params)
+            self._kept[key] = self.run(name, **params) if part is None else part
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return self._kept[key]
+
+    def _part(self, name: str, params: dict[str, Any]) -> pl.DataFrame | None:
+        """The rows out of an answer that is kept and has them all; None where none is."""
+        query = self.describe(name)
+        wanted = {k: v for k, v in query.bound(params).items() if v is not None and k in query.filters}
+        for key, frame in self._kept.items():
+            if key[0] == name:
+                rest = {k: wanted[k] for k, v in query.bound(dict(key[1])).items() if k in wanted and v is None}
+                if rest and query.bound(params) == query.bound({**dict(key[1]), **rest}):
+                    self._kept.move_to_end(key)
+                    return frame.filter(**rest)
+        return None
 
     def count(self, name: str, **params: Any) -> int:
         """How many rows ``run`` would give, without fetching them where none has."""
@@ -150,12 +163,16 @@ class Catalogue:
         if key in self._kept:
             return self._kept[key].height
         if key not in self._counts:
-            sql, bound = self._bound(name, params)
-            try:
-                self._counts[key] = int(run(self._con, f"SELECT count(*) FROM ({sql})", bound)[0][0])
-            except duckdb.Error as e:
-                raise QueryError(name, str(e).splitlines()[0]) from e
+            part = self._part(name, params)
+            self._counts[key] = self._count(name, params) if part is None else part.height
         return self._counts[key]
+
+    def _count(self, name: str, params: dict[str, Any]) -> int:
+        sql, bound = self._bound(name, params)
+        try:
+            return int(run(self._con, f"SELECT count(*) FROM ({sql})", bound)[0][0])
+        except duckdb.Error as e:
+            raise QueryError(name, str(e).splitlines()[0]) from e
 
     def rows(self, name: str, **params: Any) -> list[dict[str, Any]]:
         """The query's answer as dictionaries: for small answers, without loading polars."""

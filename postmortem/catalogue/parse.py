@@ -24,6 +24,8 @@ _COLUMN = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) — (.+)$")
 _FACT = re.compile(r"^(\w+) (\S+) — (.+)$")
 _NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)(?: or (.+))?$")
 
+_ONLY = re.compile(r"only this .*; NULL: all")
+
 
 @dataclass(frozen=True)
 class Param:
@@ -73,6 +75,12 @@ class Header:
     uses: tuple[str, ...]
     path: Path
     instead: dict[str, str]
+
+    @property
+    def filters(self) -> set[str]:
+        """Parameters that leave the rows whose column of that name has their value, and do nothing besides."""
+        columns = {c.name for c in self.columns}
+        return {p.name for p in self.params if p.name in columns and _ONLY.fullmatch(p.says)}
 
     def bound(self, params: dict[str, Any]) -> dict[str, Any]:
         """A value for every parameter; those given as text are read by their type.

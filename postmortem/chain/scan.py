@@ -83,6 +83,7 @@ def told(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
     """The chains of all whose answer or input differs; the reference's, where that is the one that left the plan."""
     chains: dict[str, Chain] = {}
     differing = asked(catalogue)
+    catalogue.kept("requests")  # of which each chain looks up its own
     for number, req_id in enumerate(differing, 1):
         chain = walk(catalogue, bundle, req_id)
         if chain.root_cause is None and chain.reference is not None:

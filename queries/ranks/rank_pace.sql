@@ -17,6 +17,7 @@ WITH placed AS (
     SELECT replica, rank, name, end_ns - start_ns AS duration_ns, iteration
     FROM placed_work
     WHERE work = 'kernel' AND NOT nccl
+      AND ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
 ), usual AS (
     SELECT replica, rank, name, median(duration_ns) AS duration_ns
     FROM placed
@@ -30,6 +31,5 @@ WITH placed AS (
 SELECT replica, rank, iteration, median(ratio) AS pace, avg(CASE WHEN ratio > 1 THEN 1.0 ELSE 0.0 END) AS slower,
        count(*) AS names
 FROM each
-WHERE ($replica IS NULL OR replica = $replica) AND ($rank IS NULL OR rank = $rank)
 GROUP BY replica, rank, iteration
 ORDER BY replica, iteration, rank

@@ -66,3 +66,15 @@ def test_a_table_that_the_store_lacks_is_refused(catalogue: Catalogue) -> None:
     assert not catalogue.filled("kernels")
     with pytest.raises(QueryError, match="is no table of the store"):
         catalogue.filled("no_such_table")
+
+
+def test_a_part_of_what_is_kept_is_not_asked_again(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of one request out of those of all; those of another comparison are not among them."""
+    whole, flips = catalogue.kept("requests"), catalogue.kept("flips")
+    monkeypatch.setattr(Catalogue, "run", None)
+    mine = catalogue.kept("requests", req_id="b-107")
+    assert mine.rows() == [row for row in whole.iter_rows() if row[0] == "b-107"]
+    assert catalogue.count("requests", req_id="nobody") == 0
+    assert catalogue.count("flips", req_id="b-107") == flips.filter(req_id="b-107").height
+    with pytest.raises(TypeError):  # it would have to be run
+        catalogue.kept("flips", req_id="b-107", vs="a-107")
