@@ -54,6 +54,11 @@ def ask(catalogue: Catalogue, name: str, **params: Any) -> pl.DataFrame:
     return findings()[name].run(catalogue, **params) if name in findings() else catalogue.run(name, **params)
 
 
+def ask_once(catalogue: Catalogue, name: str, **params: Any) -> pl.DataFrame:
+    """The same, for many who ask for one bundle: a query's rows are kept. Nobody may change them."""
+    return ask(catalogue, name, **params) if name in findings() else catalogue.kept(name, **params)
+
+
 def absent(catalogue: Catalogue, name: str, source: str | None = None) -> list[str]:
     """What the question would need and the bundle (or that one source) does not hold: a sentence a table, with how to
     record it.

@@ -15,7 +15,7 @@ import polars as pl
 from postmortem.base.errors import NotInBundle
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain
-from postmortem.findings import absent, ask
+from postmortem.findings import absent, ask_once
 from postmortem.render.chart import Chart
 from postmortem.render.charts import charts
 from postmortem.render.phases import phase
@@ -53,7 +53,7 @@ class Gathered:
 def fetched(catalogue: Catalogue, name: str, **params: Any) -> tuple[pl.DataFrame | None, str]:
     """A query's rows, or None and the sentence that says what would have to be recorded."""
     try:
-        frame = ask(catalogue, name, **params)
+        frame = ask_once(catalogue, name, **params)
     except NotInBundle as e:
         return None, str(e)
     if frame.is_empty():

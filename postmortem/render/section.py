@@ -15,7 +15,7 @@ from postmortem.base.errors import PostmortemError
 from postmortem.base.units import bytes_text, clock_text, count, date_text, number, stretch_text
 from postmortem.catalogue.catalogue import Catalogue
 from postmortem.chain.model import Chain, Evidence, Flip, Link
-from postmortem.findings import ask
+from postmortem.findings import ask_once
 from postmortem.render import words
 from postmortem.render.chart import Chart
 from postmortem.render.format import is_figure, rows, text
@@ -115,7 +115,7 @@ class ReportContext:
     def query(self, name: str, **params: Any) -> tuple[pl.DataFrame | None, str]:
         """A query's rows, or None and the reason: a report says what it lacks and goes on."""
         try:
-            return ask(self.catalogue, name, **params), ""
+            return ask_once(self.catalogue, name, **params), ""
         except PostmortemError as e:
             return None, str(e)
 
