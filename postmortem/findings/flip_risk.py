@@ -42,7 +42,7 @@ BANDS = (-1.0, 0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 0.5)
 
 def find(catalogue: Catalogue) -> list[Row]:
     """Steps under the same plan first, the surest band first."""
-    moves = with_risk(catalogue.run("margin_moves")).filter(pl.col("risk").is_not_null())
+    moves = with_risk(catalogue.kept("margin_moves")).filter(pl.col("risk").is_not_null())
     return [row for ran in (SAME, AFTER, OTHER) for row in _bands(ran, moves.filter(ran=ran))]
 
 

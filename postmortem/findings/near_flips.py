@@ -40,7 +40,7 @@ def find(catalogue: Catalogue, quantile: float) -> pl.DataFrame:
     """The riskiest request first. Raises QueryError where ``quantile`` is no share."""
     if not 0 <= quantile <= 1:
         raise QueryError("near_flips: parameter quantile", f"is {quantile}", "give a share, from 0 to 1")
-    moves = with_risk(catalogue.run("margin_moves"), quantile)
+    moves = with_risk(catalogue.kept("margin_moves"), quantile)
     other = moves.filter(~pl.col("flipped").any().over("req_id"), pl.col("ran") != SAME, pl.col("risk").is_not_null())
     whole = other.group_by("req_id").agg(risk_any=1 - (1 - pl.col("risk")).product())
     least = pl.min_horizontal("margin", "reference_margin")  # which of two replays is the reference is arbitrary

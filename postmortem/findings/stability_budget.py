@@ -54,7 +54,7 @@ def find(catalogue: Catalogue, early: int | None, allowed: float, by_family: boo
     """The riskiest first. Raises QueryError where ``allowed`` is no share."""
     if not 0 <= allowed <= 1:
         raise QueryError("stability_budget: parameter allowed", f"is {allowed}", "give a share, from 0 to 1")
-    moves = catalogue.run("margin_moves")
+    moves = catalogue.kept("margin_moves")
     between = moves.filter(pl.col("other_plan") & pl.col("moved").is_not_null())
     noise = Noise(between) if between.height else None
     flips = moves.group_by("reference").agg(

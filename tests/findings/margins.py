@@ -67,3 +67,5 @@ class Fixed(Catalogue):
     def run(self, name: str, **params: Any) -> pl.DataFrame:
         """The answer."""
         return self._answer
+
+    kept = run
