@@ -1,8 +1,9 @@
 -- uses: _shared/nsys_gpu_work
 -- One row a name of GPU work and the family that its name puts it into: nccl, copy, attention, gemm, norm, quantise, other.
 -- The first rule that holds decides: attention kernels name the GEMMs inside them, GEMMs the types that they dequantise.
--- What Triton fused is other, unless it names a template (its name lists operations, copies among them). Names are those
--- of PyTorch, cuBLAS, cuDNN, CUTLASS, TensorRT, FlashAttention, FlashInfer, vLLM and llama.cpp.
+-- What Triton fused is other, unless it names a template: its name lists operations, those too whose inputs it only makes
+-- ready (an attention's mask). Names are those of PyTorch, cuBLAS, cuDNN, CUTLASS, TensorRT, FlashAttention, FlashInfer,
+-- vLLM and llama.cpp.
 CREATE VIEW kernel_families AS
 WITH names AS (
     SELECT DISTINCT work, name, lower(name) AS low FROM nsys_gpu_work
@@ -10,6 +11,7 @@ WITH names AS (
 SELECT work, name, CASE
     WHEN work = 'copy' OR contains(low, 'reshape_and_cache') THEN 'copy'
     WHEN starts_with(low, 'nccl') THEN 'nccl'
+    WHEN regexp_matches(low, '^triton_.*fused') AND NOT starts_with(low, 'triton_tem_') THEN 'other'
     WHEN regexp_matches(low, 'flash_|flash::|flashattn|flashmla|fmha|attention|attn|mha_|_mha|paged_?kv|ragged_?kv|splitkv') THEN 'attention'
     WHEN regexp_matches(low, 'gemm|gemv|matmul|mul_mat|nvjet|splitkreduce|scaled_mm|marlin|fused_moe|^triton_tem_fused_.*mm') THEN 'gemm'
     WHEN regexp_matches(low, '(layer|rms|group|batch|instance)_?norm|norm_?kernel|ln_fwd') THEN 'norm'
