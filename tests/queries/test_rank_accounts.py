@@ -117,7 +117,7 @@ def test_kernels_streams_and_collectives(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ranges_of_two_communicators(seed: int) -> None:
-    """TP and DP collectives as NVTX ranges of two threads, overlapping: united, the rest is compute, or idle between two
+    """TP and DP collectives as NVTX ranges of two threads, overlapping: united; the rest is compute, idle between two
     ranges of one iteration.
     """
     rng = np.random.default_rng(seed)
