@@ -22,6 +22,7 @@ WITH doings AS (
 SELECT l.replica, l.rank, l.iteration, count(*) AS ranges, CAST(sum(a.busy_ns) AS BIGINT) AS busy_ns
 FROM doings AS a
 ASOF JOIN iteration_stretches AS l ON a.source_id = l.source_id AND a.home = l.home AND a.began_ns >= l.from_ns
-WHERE a.began_ns < l.end_ns AND ($replica IS NULL OR l.replica = $replica) AND ($rank IS NULL OR l.rank = $rank)
+WHERE a.began_ns < l.end_ns AND l.iteration IS NOT NULL
+  AND ($replica IS NULL OR l.replica = $replica) AND ($rank IS NULL OR l.rank = $rank)
 GROUP BY l.replica, l.rank, l.iteration
 ORDER BY l.replica, l.iteration, l.rank
