@@ -11,7 +11,7 @@ WITH parts AS (
     SELECT name, low,
            regexp_extract(low, 'tilesize(\d+)x(\d+)x(\d+)', ['m', 'n', 'k']) AS xmma,
            regexp_extract(low, 'nvjet_(?:sm\d+_)?[a-z]+_(\d+)x(\d+)_(\d+)x(\d+)_', ['m', 'n', 'k', 's']) AS jet,
-           regexp_extract(low, '_(\d+)x(\d+)x(\d+)_\d+x\d+x\d+_(\d+)_', ['m', 'n', 'k', 's']) AS three,
+           regexp_extract(low, '_(\d+)x(\d+)x(\d+)_(?:\d+x\d+x\d+_)?(\d+)_', ['m', 'n', 'k', 's']) AS three,
            regexp_extract(low, '_(\d+)x(\d+)_(?:\w*_)?stages_(\d+)x(\d+)', ['m', 'n', 'k', 's']) AS staged,
            regexp_extract(low, '_(\d+)x(\d+)_(\d+)x(\d+)_[nt]{2}', ['m', 'n', 'k', 's']) AS two,
            regexp_extract(low, 'gemm\w*?_(\d+)x(\d+)_', ['m', 'n']) AS plain,
@@ -19,14 +19,14 @@ WITH parts AS (
            coalesce(
                nullif(regexp_extract(
                    low, '_(?:bf16|f16|tf32|f32|f64|e4m3|e5m2|i8){2}_(bf16|f16|tf32|f32|f64|e4m3|e5m2|i8)', 1), ''),
+               nullif(regexp_extract(low, '\d(bf16|f16|tf32)gemm', 1), ''),
                nullif(regexp_extract(
                    low, 'gemm_(?:(?:relu|gelu|bias)_)*(bf16|fp16|f16|tf32|f32|e4m3|e5m2|s8|int8)_', 1), ''),
-               nullif(regexp_extract(low, '1688(bf16|f16|tf32)gemm', 1), ''),
                CASE WHEN regexp_matches(low, '[a-z]*s1688gemm') THEN 'tf32'
                     WHEN regexp_matches(low, '_h\d*gemm') THEN 'f16'
                     WHEN regexp_matches(low, '_d\d*gemm') THEN 'f64'
                     WHEN regexp_matches(low, '_sgemm') THEN 'f32' END,
-               nullif(regexp_extract(low, 'gem[mv]\w*<[^>]*?(__nv_bfloat16|__half|float|double)', 1), '')) AS type
+               nullif(regexp_extract(low, 'gem[mv]\w*(?:::kernel)?<[^>]*?(__nv_bfloat16|__half|float|double)', 1), '')) AS type
     FROM (SELECT DISTINCT name, lower(name) AS low FROM kernel_families WHERE work = 'kernel' AND family = 'gemm')
 )
 SELECT name,

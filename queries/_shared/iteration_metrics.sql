@@ -1,13 +1,15 @@
 -- uses: _shared/clock_segments, _shared/rank_times, _shared/untied_ranks, _shared/is_before
 -- One row a replica, rank, iteration and GPU metric: the mean of the samples that fell into the iteration, and how many.
--- Of the GPUs that a source sampled, those on which its kernels ran; where that is not known, its only one, else none. An
--- iteration timed by the rank's records holds a sample only beyond what the two clocks are unsure (see untied_ranks). All
--- metrics of a source are sampled at once: each moment is placed once, for all its samples.
+-- Of the GPUs that a source sampled, those on which its kernels and CUDA graphs ran; where that is not known, its only one,
+-- else none. An iteration timed by the rank's records holds a sample only beyond what the two clocks are unsure (see
+-- untied_ranks). All metrics of a source are sampled at once: each moment is placed once, for all its samples.
 -- kept: a scan and a chain ask for it, and it places every sample
 CREATE VIEW iteration_metrics AS
 WITH ran AS (
     SELECT DISTINCT k.source_id, d.gpu_id
-    FROM (SELECT DISTINCT source_id, global_pid, device_id FROM kernels) AS k
+    FROM (SELECT source_id, global_pid, device_id FROM kernels
+          UNION
+          SELECT source_id, global_pid, device_id FROM graph_launches) AS k
     JOIN gpu_devices AS d ON d.source_id = k.source_id AND d.device_id = k.device_id
                              AND (d.pid IS NULL OR d.pid = (k.global_pid >> 24) & 16777215)
 ), sampled AS MATERIALIZED (

@@ -1,15 +1,10 @@
--- uses: _shared/iteration_ranges, _shared/lap_homes, _shared/clock_segments, _shared/nsys_gpu_work
+-- uses: _shared/iteration_stretches, _shared/lap_homes, _shared/clock_segments, _shared/nsys_gpu_work
 -- One row a piece of GPU work (kernel, copy, filling of memory, CUDA graph that was recorded whole) that was launched
--- within an NVTX iteration range of its rank and thread, else process, on the aligned clock, with its launching call. The range is the
--- host's: work belongs to the iteration in which its launch began, whenever it ran. What a whole graph ran, its
--- collectives too, is not recorded: it is work 'graph', and its name says no more.
+-- within an NVTX iteration range of its rank and thread, else process (see iteration_stretches), on the aligned clock, with
+-- its launching call. The range is the host's: work belongs to the iteration in which its launch began, whenever it ran.
+-- What a whole graph ran, its collectives too, is not recorded: it is work 'graph', and its name says no more.
 CREATE VIEW lap_work AS
-WITH laps AS (
-    SELECT source_id, replica, rank, home, iteration, session_start_ns AS start_ns,
-           end_ns - start_ns + session_start_ns AS end_ns
-    FROM iteration_ranges
-    WHERE end_ns IS NOT NULL AND rank IS NOT NULL
-), pieces AS (
+WITH pieces AS (
     SELECT source_id, global_pid, correlation_id, start_ns, end_ns, work, name FROM nsys_gpu_work
     UNION ALL
     SELECT source_id, global_pid, correlation_id, start_ns, end_ns, 'graph', 'CUDA graph' FROM graph_launches
@@ -26,7 +21,8 @@ WITH laps AS (
            k.start_ns + c.origin_ns + c.offset_ns AS start_ns, k.end_ns - k.start_ns AS duration_ns,
            k.call_ns - k.start_ns AS call_ns, k.called_ns - k.start_ns AS called_ns
     FROM launched AS k
-    ASOF JOIN laps AS l ON l.source_id = k.source_id AND l.home = k.home AND k.call_ns >= l.start_ns
+    ASOF JOIN (FROM iteration_stretches WHERE rank IS NOT NULL) AS l
+        ON l.source_id = k.source_id AND l.home = k.home AND k.call_ns >= l.from_ns
     JOIN clocks AS c ON c.source_id = k.source_id
     WHERE k.call_ns <= l.end_ns AND l.iteration IS NOT NULL AND c.origin_ns IS NOT NULL
 ), aligned AS (

@@ -57,15 +57,15 @@ SELECT w.level, w.replica, w.rank, w.iteration, w.req_id, w.step, w.ts_ns, w.gpu
            WHEN w.queue_p95_ms > l.queue_ms THEN 'queue_degraded'
            WHEN told THEN 'normal'
        END AS plain_regime,
-       -- the severity but for isolation: what stands below it in the order of tests
+       -- the severity but for isolation: what stands below it in the order of tests; NULL where nothing else was recorded
        CASE
            WHEN w.kv_pool_total_mb > 0 AND w.effective_free_mb / w.kv_pool_total_mb < l.share THEN 4
            WHEN w.paging_on THEN 3
            WHEN w.effective_free_mb < l.free_mb THEN 2
            WHEN w.queue_p95_ms > l.queue_ms THEN 1
-           WHEN told THEN 0
+           WHEN coalesce(w.paging_on::VARCHAR, w.effective_free_mb::VARCHAR, w.queue_p95_ms::VARCHAR) IS NOT NULL THEN 0
        END AS pressure,
-       CASE WHEN w.isolation_mode = 'strict' THEN 5 ELSE pressure END AS severity,
+       CASE WHEN w.isolation_mode = 'strict' THEN 5 WHEN told THEN coalesce(pressure, 0) END AS severity,
        CASE severity WHEN 5 THEN 'isolation_strict' WHEN 4 THEN 'memory_evaporation' WHEN 3 THEN 'paging'
                      WHEN 2 THEN 'memory_pressured' WHEN 1 THEN 'queue_degraded' WHEN 0 THEN 'normal' END AS regime,
        CASE regime

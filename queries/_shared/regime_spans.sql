@@ -16,7 +16,7 @@ WITH every_one AS (
     FROM every_one
     WINDOW each AS (PARTITION BY replica, rank ORDER BY iteration)
 ), numbered AS (
-    SELECT *, count(*) FILTER (WHERE new) OVER (PARTITION BY replica, rank ORDER BY iteration) AS span
+    SELECT *, count(CASE WHEN new THEN 1 END) OVER (PARTITION BY replica, rank ORDER BY iteration) AS span
     FROM marked
 )
 SELECT replica, rank, span, min(ts_ns) AS start_ns,

@@ -2,8 +2,8 @@
 -- One row a rank and window. Shares are of the KV pool, in the iteration of the window that had least left. apart is
 -- the pool had the two not overlapped: only the larger pin taken off. Limit: [regimes] memory_evaporation_share, 5 %.
 -- outside: the same counts in the rank's iterations in no such window. Iterations closer to a window's ends than the
--- clocks of ranges and records are sure count neither way. It can't tell pins whose end was not recorded, nor, where two
--- windows fall into one iteration, which of them evicted.
+-- clocks of ranges and records are sure count neither way. It can't tell pins whose beginning or end was not recorded, nor,
+-- where two windows fall into one iteration, which of them evicted.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
 -- column: replica VARCHAR - — replica
@@ -14,8 +14,8 @@
 -- column: first_iteration BIGINT - — first iteration in it; NULL: no record of one
 -- column: last_iteration BIGINT - — last one
 -- column: iterations BIGINT iterations — recorded in it
--- column: isr_mb DOUBLE MiB — most that replication held
--- column: ckpt_mb DOUBLE MiB — most that the checkpointer held
+-- column: isr_mb DOUBLE MiB — most that replication held at once
+-- column: ckpt_mb DOUBLE MiB — most that the checkpointer held at once
 -- column: pool_mb DOUBLE MiB — the KV pool
 -- column: taken_pct DOUBLE % — of the pool, what both held
 -- column: free_pct DOUBLE % — of the pool, free once both were taken off: the least in the window

@@ -40,7 +40,7 @@ WITH chosen AS (
                nth > 1 AND (choice IS DISTINCT FROM before OR used IS DISTINCT FROM used_before) END AS is_new
     FROM told
 ), numbered AS (
-    SELECT *, count(*) FILTER (is_new) OVER (
+    SELECT *, count(CASE WHEN is_new THEN 1 END) OVER (
                PARTITION BY source_id, host, pid, dev, comm_key, func, bytes ORDER BY line, piece) AS stretch
     FROM stretches
 )

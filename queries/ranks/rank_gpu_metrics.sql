@@ -2,7 +2,7 @@
 -- One row a replica, rank, iteration and metric. Of warp stalls, share parts what all reasons of one family hold: a warp
 -- that was selected was not stalled and has none. Sampling takes as long as short kernels: it can't tell which kernel a
 -- sample falls on, and of few samples the mean says little. Where other GPUs were sampled than that on which the rank's
--- kernels ran, their samples are left out.
+-- kernels and CUDA graphs ran, their samples are left out.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
 -- param: metric VARCHAR - = NULL — only metrics whose name holds this text, whatever its case; NULL: all

@@ -20,7 +20,7 @@ WITH marked AS (
     FROM regime_rows
     WHERE level = 'rank'
 ), numbered AS (
-    SELECT *, count(*) FILTER (WHERE new) OVER (PARTITION BY replica, rank ORDER BY iteration) AS span
+    SELECT *, count(CASE WHEN new THEN 1 END) OVER (PARTITION BY replica, rank ORDER BY iteration) AS span
     FROM (SELECT *, pair IS DISTINCT FROM lag(pair) OVER (PARTITION BY replica, rank ORDER BY iteration) AS new FROM marked)
 )
 SELECT replica, rank, min(iteration) AS first_iteration, max(iteration) AS last_iteration, count(*) AS iterations,

@@ -32,6 +32,10 @@ PUBLISHED: dict[str, Told] = {
         128, 128, 64, None, "bf16", False, False),
     "cutlass3x_sm90_tensorop_s64x128x32gemm_e4m3_e4m3_f32_bf16_bf16_64x128x128_2x1x1_0_tnt_align16_stream_k": (
         64, 128, 128, None, "fp8", True, False),
+    "cutlass3x_sm100_tensorop_s128x64x8tf32gemm_f32_f32_f32_f32_f32_128x64x32_0_tnn_align4_2sm_": (
+        128, 64, 32, None, "tf32", False, False),
+    "cutlass3x_sm100_simt_sgemm_f32_f32_f32_f32_f32_64x32x16_1x1x1_3_tnn_align1_bias_f32_relu": (
+        64, 32, 16, 3, "fp32", False, False),
     "ampere_fp16_s16816gemm_fp16_64x64_ldg8_f2f_stages_64x6_tn": (64, 64, 64, 6, "fp16", False, False),
     "ampere_bf16_s16816gemm_bf16_64x64_sliced1x2_ldg8_f2f_stages_64x5_nn": (64, 64, 64, 5, "bf16", False, False),
     "turing_fp16_s1688gemm_fp16_128x128_ldg8_f2f_stages_32x1_nn": (128, 128, 32, 1, "fp16", False, False),
@@ -54,6 +58,10 @@ PUBLISHED: dict[str, Told] = {
         None, None, None, None, None, True, True),
     "void gemv2T_kernel_val<int, int, __nv_bfloat16, __nv_bfloat16, float, 128, 16, 4, 4, false>(Params)": (
         None, None, None, None, "bf16", False, False),
+    "std::enable_if<!T7, void>::type internal::gemvx::kernel<int, int, __nv_bfloat16, float, (bool)0>(T1)": (
+        None, None, None, None, "bf16", False, False),
+    "std::enable_if<!(false), void>::type internal::gemvx::kernel<int, int, __half, __half, float, false, 7>(Params)": (
+        None, None, None, None, "fp16", False, False),
     "void gemmSN_TN_kernel<float, 128, 16, 2, 4, 8, 9, false>(Params)": (None, None, None, None, "fp32", False, False),
     "void marlin::Marlin<__half, vllm::kU4B8.id(), 256, 1, 8, 8, 4>(int4 const*)": (
         None, None, None, None, None, False, False),

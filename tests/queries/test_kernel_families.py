@@ -32,6 +32,9 @@ PUBLISHED = {
     "attention": [
         "void vllm::paged_attention_v2_kernel<unsigned short, unsigned short, 128, 16>(float*)",
         "kernel_unified_attention_2d",
+        "_fwd_grouped_kernel_stage1",
+        "_fwd_kernel_stage2",
+        "triton_tem_fused_flex_attention_0",
         "void flash_fwd_splitkv_kernel<Flash_fwd_kernel_traits<128, 64, 128, 4>>(Flash_fwd_params)",
         "fmha_cutlassF_f16_aligned_64x64_rf_sm80(PyTorchMemEffAttention::AttentionKernel<cutlass::half_t>::Params)",
         "void flashinfer::BatchDecodeWithPagedKVCacheKernel<false, 2u>(flashinfer::BatchDecodeParams)",
@@ -47,6 +50,8 @@ PUBLISHED = {
         "void mul_mat_q<(ggml_type)12, 64, 8, false>(char const*)",
         "fused_moe_kernel",
         "triton_tem_fused_mm_3",
+        "bmm_Bfloat16_E2m1E2m1_Fp32_Ab16_Bb16_t128x8x512_s5_et128x8_m128x8x64_c1x1x1_rM_TN_transOut_schPd2x1x2x3_dynB_sm100f",
+        "triton_tem_fused_addmm_native_layer_norm_7",
     ],
     "norm": [
         "void vllm::fused_add_rms_norm_kernel<c10::BFloat16, 8>(c10::BFloat16*)",
@@ -60,9 +65,15 @@ PUBLISHED = {
         "_per_token_group_quant_fp8",
         "dequantize_int8_kernel",
     ],
-    "copy": ["void vllm::reshape_and_cache_flash_kernel<unsigned short>(long)"],
+    "copy": [
+        "void vllm::reshape_and_cache_flash_kernel<unsigned short>(long)",
+        "void vllm::concat_and_cache_mla_kernel<__nv_bfloat16, __nv_bfloat16, (vllm::Fp8KVCacheDataType)0>(long)",
+        "void flashinfer::AppendPagedKVCacheDecodeKernel<128u, 8u, __half, int>(flashinfer::paged_kv_t<__half, int>)",
+    ],
     "other": [
         "triton_red_fused__to_copy_add_mean_mul_pow_rsqrt_0",
+        "triton_poi_fused__scaled_dot_product_efficient_attention_clone_eq_masked_fill_13",  # makes ready what it reads
+        "triton_red_fused_native_layer_norm_0",
         "void vllm::act_and_mul_kernel<c10::BFloat16>(c10::BFloat16*)",
         "void at::native::<unnamed>::distribution_elementwise_grid_stride_kernel<float, 4, normal_and_transform>()",
         "void vllm::rotary_embedding_kernel<c10::BFloat16, true>(long const*)",
