@@ -22,11 +22,20 @@
 -- column: line BIGINT - — line of the call of the lowest of those ranks
 -- column: source VARCHAR - — its log
 -- needs: nccl_calls(func, comm_key, rank, call_no)
-WITH torn AS (
+WITH written AS (
+    SELECT source_id, host, pid, min(line) AS line, count(*) AS records FROM nccl_records WHERE host IS NOT NULL GROUP BY ALL
+), torn AS (
     SELECT source_id, line FROM nccl_records WHERE torn AND (level IS NULL OR regexp_matches(msg, '^\w+: opCount'))
     UNION ALL
-    SELECT source_id, place FROM rejects
+    -- an end begins somewhere before
+    SELECT source_id, CASE WHEN starts_with(reason, 'torn: the end ') THEN 0 ELSE place END FROM rejects
     WHERE NOT starts_with(reason, 'torn: the end ') OR regexp_matches(text, 'opCount|nranks=')
+    UNION ALL
+    -- a record that was torn from its process, within its host's name, or is glued to such a half, seems another's
+    SELECT source_id, line FROM nccl_calls WHERE host IS NULL AND source_id IN (SELECT source_id FROM written)
+    UNION ALL
+    SELECT source_id, a.line FROM written AS a JOIN written AS b USING (source_id, pid)
+    WHERE a.host <> b.host AND a.records <= b.records AND (ends_with(a.host, b.host) OR ends_with(b.host, a.host))
     UNION ALL
     SELECT source_id, 0 FROM notes WHERE code = 'nccl-left-out'
 ), lost AS (
