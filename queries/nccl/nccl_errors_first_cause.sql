@@ -1,8 +1,10 @@
 -- What went wrong first in each process, apart from what followed from it.
 -- One row a first cause: the first warning of a process, or for InfiniBand the first completion of a peer
--- whose status is not 5 (flush: the queue was already broken). `followed_by` counts the warnings and steps
--- of unwinding of the same process behind it, up to its restart where INFO lines tell one. InfiniBand reports only after its retries, seconds to
--- minutes late, and each process tells its own view: the peer named most often is the one to look at.
+-- whose status is not 5 (flush: the queue was already broken). Where INFO lines tell that a communicator came up since,
+-- the next warning in other words is a first one again: it follows from none before. `followed_by` counts the warnings
+-- and steps of unwinding of the same process behind it, up to such a line, or to its restart where INFO lines tell one.
+-- InfiniBand reports only after its retries, seconds to minutes late, and each process tells its own view: the peer named
+-- most often is the one to look at.
 -- That a collective took too long is no line of NCCL's at all.
 -- column: source VARCHAR - — path in the bundle
 -- column: line BIGINT - — line
@@ -21,7 +23,8 @@
 -- column: msg VARCHAR - — message
 -- needs: nccl_errors(kind, first_cause)
 WITH lives AS (
-    SELECT source_id, host, pid, line AS born FROM nccl_records WHERE regexp_matches(msg, '^(Bootstrap ?: Using|cudaDriverVersion) ')
+    SELECT source_id, host, pid, line AS born FROM nccl_records
+    WHERE kind = 'init_complete' OR regexp_matches(msg, '^(Bootstrap ?: Using|cudaDriverVersion) ')
 ), numbered AS (
     SELECT e.* REPLACE (e.t_ns + coalesce(c.offset_ns, 0) AS t_ns), s.path,
            count(*) OVER later AS followed_by,

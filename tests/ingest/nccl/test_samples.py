@@ -421,6 +421,19 @@ def test_first_cause_of_a_process_started_anew(tmp_path: Path, born: str) -> Non
     assert columns(got.rows("nccl_errors"), "line", "first_cause") == [(2, True), (3, False), (5, True), (6, False)]
 
 
+def test_first_cause_after_a_communicator_came_up(tmp_path: Path) -> None:
+    """What was warned of before a communicator came up led to nothing behind it, and does not when said again; what is
+    warned of next does. Another process's communicator tells nothing.
+    """
+    path = "n1:7:8 [0] xml.cc:85 NCCL WARN Could not find real path of /sys/class/net"
+    closed = "n1:7:9 [0] socket.cc:49 NCCL WARN socketProgress: Connection closed by remote peer n2<57557>"
+    polled = "n1:7:9 [0] proxy.cc:1143 NCCL WARN Socket recv failed while polling for opId=0x5"
+    ours, other = (f"n1:{pid}:8 [0] NCCL INFO {ROOT} - Init COMPLETE" for pid in (7, 9))
+    lines = [path, other, polled, ours, path, closed, polled, ours, closed, polled]
+    got = read_bytes(tmp_path, "\n".join(lines).encode())
+    assert [r["line"] for r in got.rows("nccl_errors") if r["first_cause"]] == [1, 6]
+
+
 def test_choices() -> None:
     """Variants, numbers and names of algorithms are read; the choice finds its call by thread and size."""
     got = sample("tuning-symmetric-and-copy-engine.log")
