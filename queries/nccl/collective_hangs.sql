@@ -10,6 +10,7 @@
 -- column: numel BIGINT elements — elements going in; NULL: not printed
 -- column: gave_up VARCHAR - — ranks of the group for which it timed out
 -- column: silent VARCHAR - — ranks of the group, up to the highest of these, that told no timeout; NULL: none, or not all take part
+-- column: behind VARCHAR - — ranks that tell, as another timed out, that they had not enqueued it; NULL: none does, or it is not known to be the default group's, or not the only collective that failed
 -- column: ran_ms DOUBLE ms — how long it had run, at the longest
 -- column: timeout_ms DOUBLE ms — limit
 -- column: began_ns BIGINT ns — when the first of them began to wait, UTC; NULL: no year is known
@@ -34,6 +35,21 @@ WITH told AS (
     SELECT hang, TRUE AS gave_up, min(rank) AS low, max(rank) AS high FROM ranks GROUP BY hang, run
     UNION ALL
     SELECT hang, FALSE, gap, rank - 1 FROM ranks WHERE gap < rank
+), states AS (
+    -- the default group's: its number, 0, is one group's in all processes
+    SELECT s.replica, w.rank, w.seq, w.last_enqueued FROM torch_watchdog AS w JOIN sources AS s USING (source_id)
+    WHERE w.kind = 'status' AND w.pg = '0'
+), failed AS (
+    SELECT replica, min(seq) AS seq FROM states GROUP BY replica HAVING count(DISTINCT seq) = 1
+), sole AS (
+    SELECT t.replica, t.seq, min(t.hang) AS hang FROM told AS t
+    JOIN failed AS f ON f.seq = t.seq AND f.replica IS NOT DISTINCT FROM t.replica
+    GROUP BY t.replica, t.seq HAVING count(DISTINCT t.hang) = 1
+), behind AS (
+    SELECT hang, string_agg(CAST(rank AS VARCHAR), ', ' ORDER BY rank) AS behind
+    FROM (SELECT o.hang, s.rank FROM sole AS o JOIN states AS s ON s.replica IS NOT DISTINCT FROM o.replica
+          GROUP BY o.hang, s.rank, o.seq HAVING max(s.last_enqueued) < o.seq)
+    GROUP BY hang
 ), named AS (
     SELECT hang,
            string_agg(CASE WHEN low = high THEN CAST(low AS VARCHAR) ELSE low || '-' || high END, ', ' ORDER BY low) FILTER (gave_up) AS gave_up,
@@ -43,9 +59,11 @@ WITH told AS (
 )
 SELECT any_value(replica) AS replica, any_value(op) AS op, any_value(seq) AS seq, any_value(numel) AS numel,
        any_value(n.gave_up) AS gave_up,
-       any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN n.silent END) AS silent, max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms,
+       any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN n.silent END) AS silent,
+       any_value(b.behind) AS behind, max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms,
        min(began_ns) AS began_ns, min(told_ns) AS told_ns, arg_min(path, (path, line)) AS source, arg_min(line, (path, line)) AS line
 FROM told
 JOIN named AS n USING (hang)
+LEFT JOIN behind AS b USING (hang)
 GROUP BY hang
 ORDER BY began_ns NULLS LAST, replica, op, seq, numel, source, line

@@ -502,6 +502,30 @@ def test_torch_wordings() -> None:
     assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "[PG ID 0 PG GUID 0(default_pg) Rank 0] Received a dump signal due to a collective timeout from  rank 1 and we"
+            + " will try our best to dump the debug info. Last enqueued NCCL work: 77, last completed NCCL work: 76.This is",
+            ("0", "default_pg", 0, None, 77, 76),
+        ),
+        (
+            "[PG 0 (default_pg) Rank 3] Timeout at NCCL work: 2070, last enqueued NCCL work: 2082, last completed NCCL work:"
+            + " 2069.",
+            ("0", "default_pg", 3, 2070, 2082, 2069),
+        ),
+    ],
+    ids=["another rank's timeout, 2.5 on", "name behind the number, 2.4"],
+)
+def test_states_of_groups(tmp_path: Path, line: str, told: tuple[object, ...]) -> None:
+    """The state that a rank tells because another timed out is read: it may have enqueued less. So is 2.4's name."""
+    got = read_bytes(tmp_path, f"[rank0]:[E418 01:32:50.9 ProcessGroupNCCL.cpp:1890] {line}\n".encode())
+    names = ("pg", "pg_name", "rank", "seq", "last_enqueued", "last_completed")
+    assert columns(got.rows("torch_watchdog"), *names) == [told]
+    assert got.kinds() == {"torch_pg_status": 1}
+
+
 TIMEOUT = (
     "{0}[E0101 00:09:50.5 ProcessGroupNCCL.cpp:683] [Rank 0] Watchdog caught collective operation timeout: WorkNCCL("
     "SeqNum=7, OpType=ALLREDUCE, NumelIn=8, NumelOut=8, Timeout(ms)=600000) ran for 600096 milliseconds before"
