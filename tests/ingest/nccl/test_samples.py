@@ -502,20 +502,19 @@ def test_torch_wordings() -> None:
     assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
 
 
+DUMP = (
+    "[PG ID 0 PG GUID 0(default_pg) Rank 0] Received a dump signal due to a collective timeout from  rank 1 and we"
+    " will try our best to dump the debug info. Last enqueued NCCL work: 77, last completed NCCL work: 76.This is most"
+)
+FAILED = (
+    "[PG 0 (default_pg) Rank 3] Timeout at NCCL work: 2070, last enqueued NCCL work: 2082,"
+    " last completed NCCL work: 2069."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
-    [
-        (
-            "[PG ID 0 PG GUID 0(default_pg) Rank 0] Received a dump signal due to a collective timeout from  rank 1 and we"
-            + " will try our best to dump the debug info. Last enqueued NCCL work: 77, last completed NCCL work: 76.This is",
-            ("0", "default_pg", 0, None, 77, 76),
-        ),
-        (
-            "[PG 0 (default_pg) Rank 3] Timeout at NCCL work: 2070, last enqueued NCCL work: 2082, last completed NCCL work:"
-            + " 2069.",
-            ("0", "default_pg", 3, 2070, 2082, 2069),
-        ),
-    ],
+    [(DUMP, ("0", "default_pg", 0, None, 77, 76)), (FAILED, ("0", "default_pg", 3, 2070, 2082, 2069))],
     ids=["another rank's timeout, 2.5 on", "name behind the number, 2.4"],
 )
 def test_states_of_groups(tmp_path: Path, line: str, told: tuple[object, ...]) -> None:
