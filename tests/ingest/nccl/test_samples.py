@@ -243,6 +243,30 @@ def test_labels_of_hosts(tmp_path: Path, label: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    ["[10:45:1{0}.123] ", "Mon Nov  2 10:00:0{0} 2026 ", "[worker-{0}] ", "E0602 11:17:52.55{0} ", "<stderr> "],
+)
+@pytest.mark.parametrize("wrap", ["{0}", "2026-11-02T10:00:00.5Z stderr F {0}"], ids=["plain", "CRI"])
+def test_prefix_of_the_log(tmp_path: Path, prefix: str, wrap: str) -> None:
+    """A prefix that no launcher known here writes (a time of NCCL's own format) hides no host: pods of one pid stay two
+    processes, and are ranks of one communicator. Before one record among others it is as good as torn text.
+    """
+    lines = [f"{prefix.format(n)}{line}" for n in (1, 2) for line in (OWN.format(7), CALL.format(7, 1))]
+    lines = [
+        line.replace("n1:", f"pod{1 + n // 2}:").replace("rank 1", f"rank {n // 2}") for n, line in enumerate(lines)
+    ]
+    log = "".join(wrap.format(line) for line in lines)
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_communicators"), "host", "rank", "comm_key") == [
+        ("pod1", 0, "0xabc"),
+        ("pod2", 1, "0xabc"),
+    ]
+    assert columns(got.rows("nccl_calls"), "host", "rank", "call_no") == [("pod1", 0, 1), ("pod2", 1, 1)]
+    got = read_bytes(tmp_path, (OWN.format(7) * 3 + lines[0] + lines[1]).encode())
+    assert [r["host"] for r in got.rows("nccl_records")] == ["n1"] * 3 + [None] * 2
+
+
+@pytest.mark.parametrize(
     "label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] ", "Nov 12 10:00:00 worker-1 vllm[77]: "]
 )
 def test_label_alone_is_blank(tmp_path: Path, label: str) -> None:
