@@ -80,7 +80,7 @@ def hang_lines(scan: Scan) -> list[str]:
         if r["began_ns"] is not None:
             line += f" ({stretch_text(r['began_ns'], r['told_ns'])})"
         if r["behind"] is not None:
-            line += f"; {_ranks_text(r['behind'])} had not enqueued it: look there first"
+            line += f"; {_ranks_text(r['behind'])} told a lower last enqueued: look there first"
         elif r["silent"] is not None:
             line += f"; {_ranks_text(r['silent'])} of the same group told no timeout: look there first, or for the log"
         lines.append(line)

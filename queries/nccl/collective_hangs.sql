@@ -10,7 +10,7 @@
 -- column: numel BIGINT elements — elements going in; NULL: not printed
 -- column: gave_up VARCHAR - — ranks of the group for which it timed out
 -- column: silent VARCHAR - — ranks of the group, up to the highest of these, that told no timeout; NULL: none, or not all take part
--- column: behind VARCHAR - — ranks that tell, as another timed out, that they had not enqueued it; NULL: none does, or it is not known to be the default group's, or not the only collective that failed
+-- column: behind VARCHAR - — ranks that tell a lower last_enqueued, be it as another timed out; NULL: none does, not all take part, or it is not known to be the default group's and the only one that failed
 -- column: ran_ms DOUBLE ms — how long it had run, at the longest
 -- column: timeout_ms DOUBLE ms — limit
 -- column: began_ns BIGINT ns — when the first of them began to wait, UTC; NULL: no year is known
@@ -60,7 +60,7 @@ WITH told AS (
 SELECT any_value(replica) AS replica, any_value(op) AS op, any_value(seq) AS seq, any_value(numel) AS numel,
        any_value(n.gave_up) AS gave_up,
        any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN n.silent END) AS silent,
-       any_value(b.behind) AS behind, max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms,
+       any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN b.behind END) AS behind, max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms,
        min(began_ns) AS began_ns, min(told_ns) AS told_ns, arg_min(path, (path, line)) AS source, arg_min(line, (path, line)) AS line
 FROM told
 JOIN named AS n USING (hang)

@@ -45,7 +45,7 @@ def test_a_scan_shows_what_the_terminals_scan_shows() -> None:
         "BROADCAST 78: the watchdog gave up on ranks 1-3, 5-7 after 600 s (2025-08-10 02:54:10.000 to 03:04:10.096"
     ]
     told += ["; rank 0 of the same group told no timeout", "RECV, replica b: the watchdog gave up on rank 5 after 9 s"]
-    told += ["; ranks 0, 4 had not enqueued it: look there first"]
+    told += ["; ranks 0, 4 told a lower last enqueued: look there first"]
     told += ["their lines: postmortem query … collective_timeouts"]
     for words in told:
         assert words in re.sub("<[^>]*>", "", shown)
