@@ -41,8 +41,9 @@ WITH written AS (
 ), lost AS (
     SELECT source_id, min(line) AS lost_line FROM torn GROUP BY source_id
 ), named AS (
-    -- a wrong count shifts those that follow it, and their own splits
+    -- a wrong count shifts those that follow it, and their own splits; one whose host was torn off tells nothing twice
     SELECT *, regexp_replace(comm_key, '/(split|n)\d+', '', 'g') AS family FROM nccl_communicators
+    WHERE host IS NOT NULL OR source_id NOT IN (SELECT source_id FROM written)
 ), several AS (
     SELECT family FROM named GROUP BY comm_key, family, rank HAVING count(DISTINCT (host, pid, comm)) > 1
     UNION
