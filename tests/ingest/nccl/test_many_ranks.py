@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from postmortem.api import Incident
 from tests.ingest.nccl.collect import Got, read_bytes
 
+Opener = Callable[..., Incident]
 SIZES = {7: 4, 9: 2, 6: 2}  # bytes of an element: float32, bfloat16, float16
 WRAPS = (
     "{line}", "[1,{g}]<stdout>:{line}", "[rank{g}]:{line}", "{g}: {line}", "[pod/worker-{g}/main] {line}",
@@ -151,6 +154,23 @@ class Job:
             files.append("".join(self._wrapped(wrap, g, next(waiting[g])) for g in turns))
         return files
 
+    def torn(self, share: float) -> str:
+        """One stream in which such a share of the lines is broken off anywhere, their ends up to three lines on."""
+        turns = [g for g, lines in enumerate(self.lines) for _ in lines]
+        self.dice.shuffle(turns)
+        waiting = [iter(lines) for lines in self.lines]
+        text, ends = "", list[tuple[int, str]]()
+        for number, line in enumerate(next(waiting[g]) for g in turns):
+            if self.dice.random() < share:
+                at = self.dice.randrange(1, len(line))
+                text += line[:at] + self.dice.choice(["", "", "\n"])
+                ends.append((number + self.dice.randrange(1, 4), line[at:]))
+            else:
+                text += f"{line}\n"
+            text += "".join(f"{end}\n" for when, end in ends if when <= number)
+            ends = [(when, end) for when, end in ends if when > number]
+        return text + "".join(f"{end}\n" for _, end in ends)
+
     def _wrapped(self, wrap: str, g: int, line: str) -> str:
         if wrap == "docker":
             return json.dumps({"log": f"{line}\n", "stream": "stderr", "time": "2026-11-02T10:00:00.1Z"}) + "\n"
@@ -201,3 +221,12 @@ def test_communicators_calls_and_choices(seed: int, together: bool, tmp_path: Pa
     of = dict(keys)
     choices = [(of[r["comm_key"]], r["call_no"], r["algo"]) for one in got for r in one.rows("nccl_tuning")]
     assert sorted(choices) == sorted(job.told_choices)
+
+
+@pytest.mark.parametrize("seed", range(1008, 1020))
+def test_torn_calls_are_no_mismatch(seed: int, tmp_path: Path, opened: Opener) -> None:
+    """All ranks called alike, and records of the log were torn: no first place is told at which they did not."""
+    job = Job(seed)
+    (tmp_path / "all.log").write_text(job.torn(0.03 * (1 + seed % 4)))
+    found = opened(tmp_path).query("nccl_call_mismatches")
+    assert not found["first_place"].fill_null(value=False).any()
