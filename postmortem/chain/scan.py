@@ -61,8 +61,9 @@ class Cluster:
 class Scan:
     """What a bundle holds: its incidents, the worst first, and every divergence, the earliest first.
 
-    ``stragglers`` and ``fabric`` stand whether or not any answer flipped: rows of the findings ``late_ranks``, and
-    of ``fabric_spells`` where the fabric was not normal. ``near``: rows of ``near_flips``, requests near the edge.
+    ``stragglers``, ``fabric`` and ``hangs`` stand whether or not any answer flipped: rows of the findings
+    ``late_ranks``, of ``fabric_spells`` where the fabric was not normal, and of the query ``collective_hangs``.
+    ``near``: rows of ``near_flips``, requests near the edge.
     """
 
     bundle: str
@@ -73,6 +74,7 @@ class Scan:
     stragglers: tuple[dict[str, Any], ...] = ()
     fabric: tuple[dict[str, Any], ...] = ()
     near: tuple[dict[str, Any], ...] = ()
+    hangs: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The scan as plain JSON values, the schema's name first."""
@@ -107,6 +109,7 @@ def scan(catalogue: Catalogue, bundle: str, tell: Callable[[int, int], None] | N
         stragglers=tuple(ask(catalogue, "late_ranks").to_dicts()),
         fabric=tuple(row for row in ask(catalogue, "fabric_spells").to_dicts() if row["regime"] != "normal"),
         near=tuple(ask(catalogue, "near_flips").to_dicts()),
+        hangs=tuple(catalogue.rows("collective_hangs")),
     )
 
 

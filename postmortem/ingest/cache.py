@@ -18,7 +18,7 @@ from postmortem.store.store import sweep
 if TYPE_CHECKING:
     from postmortem.ingest.load import Derive, Progress
 
-READERS_VERSION = 6  # raised whenever a reader reads something else out of the same file
+READERS_VERSION = 8  # raised whenever a reader reads something else out of the same file
 
 
 def store_of(

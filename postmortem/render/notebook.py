@@ -13,7 +13,7 @@ from postmortem.chain.audit import Audit
 from postmortem.chain.model import Chain, Grade, Link
 from postmortem.chain.scan import Scan
 from postmortem.render.chart import VEGA_LITE
-from postmortem.render.scan_tree import NEAR_NAMES, NEAR_SAYS, near_cells, near_rest, rank_lines
+from postmortem.render.scan_tree import NEAR_NAMES, NEAR_SAYS, hang_lines, near_cells, near_rest, rank_lines
 from postmortem.render.theme import GRADE_COLOURS
 from postmortem.render.words import (
     GRADE_MARKS,
@@ -129,7 +129,7 @@ def link_html(link: Link) -> str:
 
 
 def scan_html(scan: Scan) -> str:
-    """The incidents, worst first, a row each; then late ranks, the fabric, and requests near the edge."""
+    """The incidents, worst first, a row each; then what timed out, late ranks, the fabric, near flips."""
     head = f"{count(len(scan.divergences), 'divergence')} in {count(len(scan.incidents), 'incident')}"
     lines: list[list[str | Markup]] = []
     for number, one in enumerate(scan.incidents, 1):
@@ -154,6 +154,8 @@ def scan_html(scan: Scan) -> str:
     ]
     if lines:
         parts.append(_table(["", "root cause", "where", "touched", "when", "verdict", "for example"], lines))
+    if scan.hangs:
+        parts.append(_table(["collectives that timed out"], [[line] for line in hang_lines(scan)]))
     late = rank_lines(scan)
     if late:
         parts.append(_table(["ranks and fabric"], [[line] for line in late]))

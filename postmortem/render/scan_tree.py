@@ -18,6 +18,7 @@ NAMED = 6  # requests named in an incident's line: as many as fit two lines of 8
 NEAR_SAYS = "no token differs, but a step under another plan, or after one, had its margin within the noise"
 NEAR_NAMES = ("request", "step", "margin", "noise", "risk there", "such steps", "risk in all")
 NEAR = 10  # requests near the edge that are listed, the riskiest: all of them are in --json
+HANGS = 10  # collectives that timed out: one a process group and restart, seldom more
 SHOWN = 40  # divergences listed: a screen; all of them are in --json
 
 
@@ -26,6 +27,7 @@ def scan_text(scan: Scan, width: int = 80, colour: bool = False) -> str:
     look = Look(width, colour)
     parts = [_head(scan, look)]
     parts += [_incident(cluster, number, look) for number, cluster in enumerate(scan.incidents, 1)]
+    parts += [_hangs(scan, look)] if scan.hangs else []
     parts += [_ranks(scan, look)] if scan.stragglers or scan.fabric else []
     parts += [_near(scan, look)] if scan.near else []
     if scan.divergences:
@@ -65,6 +67,40 @@ def _incident(cluster: Cluster, number: int, look: Look) -> str:
     see = Text(f"postmortem chain --req {quote(visible(cluster.example))} …", style="dim")
     head = written(line, look) if gap > 1 else folded(line, look, "  ", "")
     return head + "".join(folded(text, look, "  ") for text in (*body, see))
+
+
+def hang_lines(scan: Scan) -> list[str]:
+    """What PyTorch's watchdog gave up on, for which ranks, which of their group told none, and who has the lines."""
+    lines = []
+    for r in scan.hangs[:HANGS]:
+        named = r["op"] if r["seq"] is None else f"{r['op']} {r['seq']}"
+        line = (
+            f"{named}{_of(r)}: the watchdog gave up on {_ranks_text(r['gave_up'])} after {number(r['ran_ms'] / 1000)} s"
+        )
+        if r["began_ns"] is not None:
+            line += f" ({stretch_text(r['began_ns'], r['told_ns'])})"
+        if r["behind"] is not None:
+            line += f"; {_ranks_text(r['behind'])} told a lower last enqueued: look there first"
+        elif r["silent"] is not None:
+            line += f"; {_ranks_text(r['silent'])} of the same group told no timeout: look there first, or for the log"
+        lines.append(line)
+    more = len(scan.hangs) - HANGS
+    rest = f"… and {more} more: " if more > 0 else "their lines: "
+    return (
+        [*lines, f"{rest}postmortem query … {'collective_hangs' if more > 0 else 'collective_timeouts'}"]
+        if lines
+        else []
+    )
+
+
+def _ranks_text(ranks: str) -> str:
+    return f"rank {ranks}" if ranks.isdigit() else f"ranks {ranks}"
+
+
+def _hangs(scan: Scan, look: Look) -> str:
+    return written(Text("collectives that timed out", style="bold"), look) + "".join(
+        folded(Text(visible(line)), look, "  ") for line in hang_lines(scan)
+    )
 
 
 def rank_lines(scan: Scan) -> list[str]:

@@ -9,7 +9,7 @@
 -- column: rank INTEGER - — rank that the launcher's prefix names; NULL: none
 -- column: pg VARCHAR - — process group as printed; NULL: not printed
 -- column: pg_name VARCHAR - — its description
--- column: seq BIGINT - — number of the collective in its group
+-- column: seq BIGINT - — number of the collective in its group; NULL: not printed, or a state told as another rank timed out
 -- column: op VARCHAR - — what it was; NULL: a status
 -- column: numel BIGINT elements — elements going in; NULL: not printed
 -- column: timeout_ms DOUBLE ms — limit

@@ -1,7 +1,8 @@
 -- Which rank is which process, host and GPU, in each communicator.
 -- One row a communicator and rank, as its process printed it. `comm` is equal on all ranks where NCCL
 -- printed commId (2.16 and newer) or a split's parent has one; else it is the process's own and says
--- nothing about other ranks. `state` tells how far its life can be followed in the log: a rank that is
+-- nothing about other ranks. Up to 2.23 it does not tell splits of one parent and color into other ranks apart: a rank
+-- then stands there twice. `state` tells how far its life can be followed in the log: a rank that is
 -- only `started` hung, died, or its line was torn. Ranks whose log is not in the bundle have no row:
 -- compare `ranks_seen` with `nranks`.
 -- column: comm VARCHAR - — key of the communicator

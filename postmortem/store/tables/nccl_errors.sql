@@ -17,6 +17,6 @@ CREATE TABLE nccl_errors (
     result      INTEGER,          -- ncclResult_t: 1 CUDA, 2 system, 3 internal, 5 usage, 6 remote
     hca         VARCHAR,          -- network device, where printed
     loc         VARCHAR,          -- file:line in the source of NCCL or its plugin
-    first_cause BOOLEAN NOT NULL, -- the first of its process (InfiniBand: first status other than 5 of a peer); the rest follows from it
+    first_cause BOOLEAN NOT NULL, -- the first of its process since a communicator came up (InfiniBand: first status other than 5 of a peer); the rest follows from it
     msg         VARCHAR NOT NULL  -- message
 );

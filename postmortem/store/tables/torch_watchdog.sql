@@ -8,7 +8,7 @@ CREATE TABLE torch_watchdog (
     prefix_rank    INTEGER,          -- rank that the launcher's prefix names (mpirun, torchrun, srun)
     pg             VARCHAR,          -- process group id as printed; NULL where the line names none
     pg_name        VARCHAR,          -- its description, e.g. default_pg
-    seq            BIGINT,           -- sequence number of the work in its process group
+    seq            BIGINT,           -- sequence number of the work in its process group; NULL: not printed, or a state told as another rank timed out
     op             VARCHAR,          -- ALLREDUCE, _ALLGATHER_BASE, BROADCAST, ...
     numel          BIGINT,           -- elements going in
     numel_out      BIGINT,           -- elements coming out

@@ -243,6 +243,30 @@ def test_labels_of_hosts(tmp_path: Path, label: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    ["[10:45:1{0}.123] ", "Mon Nov  2 10:00:0{0} 2026 ", "[worker-{0}] ", "E0602 11:17:52.55{0} ", "<stderr> "],
+)
+@pytest.mark.parametrize("wrap", ["{0}", "2026-11-02T10:00:00.5Z stderr F {0}"], ids=["plain", "CRI"])
+def test_prefix_of_the_log(tmp_path: Path, prefix: str, wrap: str) -> None:
+    """A prefix that no launcher known here writes (a time of NCCL's own format) hides no host: pods of one pid stay two
+    processes, and are ranks of one communicator. Before one record among others it is as good as torn text.
+    """
+    lines = [f"{prefix.format(n)}{line}" for n in (1, 2) for line in (OWN.format(7), CALL.format(7, 1))]
+    lines = [
+        line.replace("n1:", f"pod{1 + n // 2}:").replace("rank 1", f"rank {n // 2}") for n, line in enumerate(lines)
+    ]
+    log = "".join(wrap.format(line) for line in lines)
+    got = read_bytes(tmp_path, log.encode())
+    assert columns(got.rows("nccl_communicators"), "host", "rank", "comm_key") == [
+        ("pod1", 0, "0xabc"),
+        ("pod2", 1, "0xabc"),
+    ]
+    assert columns(got.rows("nccl_calls"), "host", "rank", "call_no") == [("pod1", 0, 1), ("pod2", 1, 1)]
+    got = read_bytes(tmp_path, (OWN.format(7) * 3 + lines[0] + lines[1]).encode())
+    assert [r["host"] for r in got.rows("nccl_records")] == ["n1"] * 3 + [None] * 2
+
+
+@pytest.mark.parametrize(
     "label", ["worker-1: ", "worker-1  | ", "[pod/worker-1/main] ", "Nov 12 10:00:00 worker-1 vllm[77]: "]
 )
 def test_label_alone_is_blank(tmp_path: Path, label: str) -> None:
@@ -421,6 +445,19 @@ def test_first_cause_of_a_process_started_anew(tmp_path: Path, born: str) -> Non
     assert columns(got.rows("nccl_errors"), "line", "first_cause") == [(2, True), (3, False), (5, True), (6, False)]
 
 
+def test_first_cause_after_a_communicator_came_up(tmp_path: Path) -> None:
+    """What was warned of before a communicator came up led to nothing behind it, and does not when said again; what is
+    warned of next does. Another process's communicator tells nothing.
+    """
+    path = "n1:7:8 [0] xml.cc:85 NCCL WARN Could not find real path of /sys/class/net"
+    closed = "n1:7:9 [0] socket.cc:49 NCCL WARN socketProgress: Connection closed by remote peer n2<57557>"
+    polled = "n1:7:9 [0] proxy.cc:1143 NCCL WARN Socket recv failed while polling for opId=0x5"
+    ours, other = (f"n1:{pid}:8 [0] NCCL INFO {ROOT} - Init COMPLETE" for pid in (7, 9))
+    lines = [path, other, polled, ours, path, closed, polled, ours, closed, polled]
+    got = read_bytes(tmp_path, "\n".join(lines).encode())
+    assert [r["line"] for r in got.rows("nccl_errors") if r["first_cause"]] == [1, 6]
+
+
 def test_choices() -> None:
     """Variants, numbers and names of algorithms are read; the choice finds its call by thread and size."""
     got = sample("tuning-symmetric-and-copy-engine.log")
@@ -487,6 +524,29 @@ def test_torch_wordings() -> None:
         ("status", 3, 1580, None, None, None, 1582, None),
     ]
     assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
+
+
+DUMP = (
+    "[PG ID 0 PG GUID 0(default_pg) Rank 0] Received a dump signal due to a collective timeout from  rank 1 and we"
+    " will try our best to dump the debug info. Last enqueued NCCL work: 77, last completed NCCL work: 76.This is most"
+)
+FAILED = (
+    "[PG 0 (default_pg) Rank 3] Timeout at NCCL work: 2070, last enqueued NCCL work: 2082,"
+    " last completed NCCL work: 2069."
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [(DUMP, ("0", "default_pg", 0, None, 77, 76)), (FAILED, ("0", "default_pg", 3, 2070, 2082, 2069))],
+    ids=["another rank's timeout, 2.5 on", "name behind the number, 2.4"],
+)
+def test_states_of_groups(tmp_path: Path, line: str, told: tuple[object, ...]) -> None:
+    """The state that a rank tells because another timed out is read: it may have enqueued less. So is 2.4's name."""
+    got = read_bytes(tmp_path, f"[rank0]:[E418 01:32:50.9 ProcessGroupNCCL.cpp:1890] {line}\n".encode())
+    names = ("pg", "pg_name", "rank", "seq", "last_enqueued", "last_completed")
+    assert columns(got.rows("torch_watchdog"), *names) == [told]
+    assert got.kinds() == {"torch_pg_status": 1}
 
 
 TIMEOUT = (

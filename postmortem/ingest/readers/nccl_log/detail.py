@@ -41,6 +41,8 @@ def _version(run: Pass, record: Record, _line: int, kind: Kind) -> None:
 def _communicator(run: Pass, record: Record, line: int, kind: Kind) -> None:
     process = (record.host, record.pid)
     run.communicators.tell(kind.kind, process, _place(record, line), kind.parts, _ns(record))
+    if kind.kind == "init_complete":
+        run.troubles.came_up(process)
 
 
 def _timings(run: Pass, record: Record, _line: int, kind: Kind) -> None:

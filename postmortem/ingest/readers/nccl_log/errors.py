@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from postmortem.ingest.readers.nccl_log.comms import Process
+
 FLUSH = 5  # IBV_WC_WR_FLUSH_ERR: the queue was torn down, something else went wrong before
 
 _PEER = re.compile(r"(?:peer|remote peer|Connect to|connect to) (?P<host>[^\s<>]+)<(?P<port>\d{1,5})>")
@@ -43,16 +45,27 @@ class Trouble:
 class Troubles:
     """Tells first causes from what follows them, process by process."""
 
-    _seen: set[tuple[str | None, int | None]] = field(default_factory=set)
-    _peers: set[tuple[str | None, int | None, str | None]] = field(default_factory=set)
+    # What each process said since its last communicator came up, and what it had said before.
+    _seen: dict[Process, set[str]] = field(default_factory=dict)
+    _outlived: dict[Process, set[str]] = field(default_factory=dict)
+    _peers: set[tuple[Process, str | None]] = field(default_factory=set)
 
-    def hear(self, process: tuple[str | None, int | None], message: str) -> None:
+    def hear(self, process: Process, message: str) -> None:
         """A record that is no error: it may tell that another process bears this number from here on."""
-        if process in self._seen and _BORN.match(message):
-            self._seen.remove(process)
-            self._peers = {known for known in self._peers if known[:2] != process}
+        if (process in self._seen or process in self._outlived) and _BORN.match(message):
+            self._forget(process)
+            self._outlived.pop(process, None)
 
-    def read(self, kind: str, process: tuple[str | None, int | None], message: str, result: int | None) -> Trouble:
+    def came_up(self, process: Process) -> None:
+        """A communicator of the process is complete: what follows does not follow from what was said before it."""
+        if process in self._seen:
+            self._outlived.setdefault(process, set()).update(self._forget(process))
+
+    def _forget(self, process: Process) -> set[str]:
+        self._peers = {known for known in self._peers if known[0] != process}
+        return self._seen.pop(process, set())
+
+    def read(self, kind: str, process: Process, message: str, result: int | None) -> Trouble:
         """The parts of one error, in the order of the file."""
         peer = _PEER.search(message) or _RANK_PEER.search(message)
         status = _number(_STATUS, message)
@@ -69,23 +82,21 @@ class Troubles:
             self._first(kind, process, peer["host"] if peer else None, status, message),
         )
 
-    def _first(
-        self, kind: str, process: tuple[str | None, int | None], peer: str | None, status: int | None, message: str
-    ) -> bool:
+    def _first(self, kind: str, process: Process, peer: str | None, status: int | None, message: str) -> bool:
         if kind in {"error_unwind", "socket_retry"} or HARMLESS.search(message):
             return False
         if kind == "ib_completion":
             if status == FLUSH:
                 return False
-            which = (*process, peer)
-            new = which not in self._peers
-            self._peers.add(which)
-            self._seen.add(process)
+            new = (process, peer) not in self._peers
+            self._peers.add((process, peer))
+            self._seen.setdefault(process, set()).add(message)
             return new
-        if process in self._seen:
+        if message in self._outlived.get(process, ()):
             return False
-        self._seen.add(process)
-        return True
+        new = process not in self._seen
+        self._seen.setdefault(process, set()).add(message)
+        return new
 
 
 def _number(pattern: re.Pattern[str], message: str) -> int | None:

@@ -100,6 +100,14 @@ class Unwrapper:
         return _joined(self._held.pop(stream)) if whole else None
 
 
+def inner(line: str) -> str:
+    """A physical line without its container's time, for a look ahead; empty where that is JSON."""
+    if line.startswith('{"log":'):
+        return ""
+    cri = _CRI.fullmatch(line) if line[:1] == "2" else None
+    return clean(line if cri is None else cri[4])
+
+
 def _joined(parts: list[Text]) -> Text:
     """One text of its parts, with the first one's time."""
     lines = [number for part in parts for number in part.lines]

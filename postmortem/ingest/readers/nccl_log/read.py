@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from postmortem.base.units import count
 from postmortem.ingest.reader import Batch, Facts, Ignored, Item, Note, Reject, Source
@@ -13,7 +14,7 @@ from postmortem.ingest.readers.nccl_log.calls import Calls
 from postmortem.ingest.readers.nccl_log.comms import Communicators, Process
 from postmortem.ingest.readers.nccl_log.errors import Troubles
 from postmortem.ingest.readers.nccl_log.grammar import CUT_PREFIX, TAIL, classify
-from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, lead_of, take_repeats
+from postmortem.ingest.readers.nccl_log.lines import Text, Unwrapper, inner, lead_of, take_repeats
 from postmortem.ingest.readers.nccl_log.records import Finder, Record
 from postmortem.ingest.readers.nccl_log.rows import Rows
 from postmortem.ingest.readers.nccl_log.stretch import Waiting, column_records
@@ -22,6 +23,7 @@ from postmortem.ingest.readers.nccl_log.torch import MARKS, Watchdogs, Writer
 
 CHUNK = 16 << 20  # bytes read at once: larger ones gain nothing and cost memory
 LONGEST = CHUNK  # of a line, bytes: a progress bar of days; what is longer is not held in memory
+LOOK_AHEAD = 1_000  # records that tell a log's own prefix: it stands before all, and more would read the log twice
 REJECT_TEXT = 200  # characters of a rejected line that are kept (bundle.md)
 SHOWN = 4 * REJECT_TEXT  # a character of UTF-8 has four bytes at most
 
@@ -66,6 +68,8 @@ class Pass:
                 self.finder.know(host)
                 self.processes.add((host, pid))
                 self.prefix_ranks.add(None)
+        records = islice((line for _, line in part.others if " NCCL " in line), LOOK_AHEAD)
+        self.finder.learn(map(inner, records), len(part.calls) + len(part.choices))
         for number, line in part.others:
             self.feed(number, line)
         self.parsed += len(part.calls) + len(part.choices)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from postmortem.ingest.readers.nccl_log.grammar import BARE, BARE_VERSION, BODY, PREFIX
 from postmortem.ingest.readers.nccl_log.lines import Text, lead_of, unlink
 from postmortem.ingest.readers.nccl_log.times import Clock, Stamp, in_zone_of
+
+_WORD = re.compile(r"[\w.]+")
 
 
 @dataclass(slots=True)
@@ -32,6 +36,23 @@ class Finder:
 
     clock: Clock
     _hosts: set[str] = field(default_factory=set)
+    _prefixes: set[str] = field(default_factory=set)  # the log's own, by their shape
+
+    def learn(self, lines: Iterable[str], clean: int) -> None:
+        """What stands before the first records of most lines is the log's own prefix, though unknown, and no torn text.
+
+        ``clean``: lines of the same stretch whose records begin them.
+        """
+        shapes = Counter[str]()
+        for line in lines:
+            start = PREFIX.search(line)
+            if start is not None and lead_of(line)[0] < start.start():
+                shapes[_shape(line[: start.start()])] += 1
+            elif start is not None:
+                clean += 1
+        again = {shape for shape, lines in shapes.items() if lines > 1}
+        if sum(shapes[shape] for shape in again) > clean:
+            self._prefixes |= again
 
     def know(self, host: str) -> None:
         """A host seen at a clean place elsewhere."""
@@ -60,7 +81,7 @@ class Finder:
                 # A time directly before the next process is the next record's, not this one's text.
                 end = start.end() + self.clock.find(line[start.end() : end])[1]
             stamp, _ = self.clock.find(line[lead_end : start.start()])
-            clean = first and at >= start.start()
+            clean = first and (at >= start.start() or self._is_prefix(line[: start.start()]))
             body = BODY.match(line, start.end(), end)
             out.append(
                 Record(
@@ -80,6 +101,9 @@ class Finder:
                 out[-1].level = None
             lead_end = end
         return out
+
+    def _is_prefix(self, lead: str) -> bool:
+        return bool(self._prefixes) and _shape(lead) in self._prefixes
 
     def _host(self, host: str, clean: bool, timed: bool) -> str | None:
         """The host's name; of one glued to torn text only what a clean record named before."""
@@ -102,3 +126,8 @@ class Finder:
         stamp = in_zone_of(self.clock.find(line[:at])[0], outer)
         dev = None if match[1] is None else int(match[1])
         return [Record(0, None, None, None, dev, match[2], match[3], match[4].rstrip(), stamp, rank)]
+
+
+def _shape(lead: str) -> str:
+    """What is alike in prefixes of other times, ranks and names."""
+    return _WORD.sub("w", lead)

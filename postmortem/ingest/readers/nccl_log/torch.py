@@ -20,11 +20,11 @@ WATCHDOG = re.compile(
     r" ran for (?P<ran>\d{1,15}) milliseconds"
 )
 STATUS = re.compile(
-    r"\[PG (?:ID )?(?P<pg>\d{1,9})(?: PG GUID (?P<guid>[^\s()]*)(?:\((?P<name>[^()]*)\))?)? Rank (?P<rank>\d{1,9})\]"
+    r"\[PG (?:ID )?(?P<pg>\d{1,9})(?: PG GUID (?P<guid>[^\s()]*))?(?: ?\((?P<name>[^()]*)\))? Rank (?P<rank>\d{1,9})\]"
     + _FEW
-    + r"(?:Timeout at NCCL work: |watchdog at work: |watchdog at work sequence id: )(?P<seq>-?\d{1,18})"
-    + _FEW
-    + r"last enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}),"
+    # A rank that times out on nothing tells its state when another's timeout has it dump: a late rank's only line.
+    + r"(?:(?:Timeout at NCCL work: |watchdog at work: |watchdog at work sequence id: )(?P<seq>-?\d{1,18})"
+    r"|Received a dump signal)" + _FEW + r"[Ll]ast enqueued (?:NCCL )?work: (?P<enqueued>-?\d{1,18}),"
     r" last completed (?:NCCL )?work: (?P<completed>-?\d{1,18})"
 )
 _NUMEL = re.compile(r"NumelIn=(\d{1,18}), NumelOut=(\d{1,18})")
@@ -33,9 +33,9 @@ _GLOG = re.compile(
     r"ProcessGroupNCCL\.[ch]pp:\d+\]"
 )
 _WORKER = re.compile(r"\([^()]*\bpid=\d+[^()]*\)")  # Ray's and vLLM's prefix
-_PG = re.compile(r"\[PG (?:ID )?(\d{1,9})(?: PG GUID [^\s()]*(?:\(([^()]*)\))?)? Rank \d+\]")
+_PG = re.compile(r"\[PG (?:ID )?(\d{1,9})(?: PG GUID [^\s()]*)?(?: ?\(([^()]*)\))? Rank \d+\]")
 # Enough to look closer: what every line of these two kinds holds.
-MARKS = ("Watchdog caught collective", "last enqueued")
+MARKS = ("Watchdog caught collective", "last enqueued", "Last enqueued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Watchdogs:
         if self._new(key, writer):
             rows.add(
                 "torch_watchdog", line, "status", int(status["rank"]), writer.rank, status["pg"], status["name"],
-                int(status["seq"]), None, None, None, None, None,
+                integer(status["seq"]), None, None, None, None, None,
                 int(status["enqueued"]), int(status["completed"]), t_ns, time_text,
             )  # fmt: skip
         return Told("torch_pg_status", level, text[glog.start() if glog else status.start() :])
