@@ -76,11 +76,17 @@ def rank_lines(scan: Scan) -> list[str]:
         f"{percent(r['share'])} of the waiting ({percents(r['share_low'], r['share_high'])})"
         for r in scan.stragglers
     ] + [
-        f"fabric {r['regime']}{_of(r)}: transfers took {number(r['ratio'])}x their normal time "
-        f"({number(r['ratio_low'])} to {number(r['ratio_high'])}x), iterations {r['first_iteration']} to "
+        f"fabric {r['regime']}{_of(r)}: transfers took {_times_normal(r)}, iterations {r['first_iteration']} to "
         f"{r['last_iteration']}"
         for r in scan.fabric
     ]
+
+
+def _times_normal(spell: dict[str, Any]) -> str:
+    if spell["ratio"] is None:
+        return f"{number(spell['transfer_ms'])} ms an iteration, normally none"
+    ends = f"{number(spell['ratio_low'])} to {number(spell['ratio_high'])}x"
+    return f"{number(spell['ratio'])}x their normal time ({ends})"
 
 
 def _ranks(scan: Scan, look: Look) -> str:
