@@ -1,7 +1,8 @@
 -- Where each rank's time went, iteration by iteration.
 -- One row a replica, rank and iteration; compute + comm + sync + idle = the iteration, to the nanosecond.
 -- From kernels the iteration is the GPU's: from the first kernel launched in it to the end of the last. Without
--- kernels it is the host's range, and idle can't be told from compute: idle is then 0. A CUDA graph that was recorded
+-- kernels it is the host's range, and idle can't be told from compute: idle is then 0. The four are NULL where the times
+-- are s records' and this one lacks the comm_ms that the rank's others have. A CUDA graph that was recorded
 -- whole counts as one kernel: it can't tell the collectives and waits inside, which are compute.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all
