@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -142,9 +143,15 @@ def fabric_regimes(transfer_ms: NDArray[np.float64]) -> list[Spell]:
         for span in spans
     ]
     reach = float(np.quantile(usual, NORMAL_REACH))
+
+    def surely_above(own: NDArray[np.float64], ratio: tuple[float, float, float]) -> bool:
+        if math.isfinite(ratio[0]):
+            return ratio[1] > 1
+        return median_effect(own, usual, "difference")[1] > 0  # of no time at all there is no multiple
+
     slow = [
-        ratio[1] > 1 and float(np.median(transfer_ms[slice(*span)])) > reach
-        for span, ratio in zip(spans, ratios, strict=True)
+        surely_above(own, ratio) and float(np.median(own)) > reach
+        for own, ratio in zip((transfer_ms[slice(*span)] for span in spans), ratios, strict=True)
     ]
     if len(p_values) > 1:
         p_values[0] = p_values[1]  # the first spell is told from the second by the same change

@@ -46,6 +46,16 @@ def lead_of_others(compute_ms: NDArray[np.float64]) -> NDArray[np.float64]:
     return lead
 
 
+def alone_last(compute_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each rank arrived last, and none as late as it; shape (iterations, ranks).
+
+    Times that are recorded in coarse steps are often equal: then none held up the others, whatever the ranks' numbers.
+    """
+    latest = compute_ms == compute_ms.max(axis=1, keepdims=True)
+    alone: NDArray[np.bool_] = latest & (latest.sum(axis=1, keepdims=True) == 1)
+    return alone
+
+
 def lateness(now_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]) -> list[Lateness]:
     """Each rank's lateness, latest first. Arrays of compute time, shape (iterations, ranks), ms.
 
@@ -55,8 +65,7 @@ def lateness(now_ms: NDArray[np.float64], calm_ms: NDArray[np.float64]) -> list[
     now, calm = lead_of_others(now_ms), lead_of_others(calm_ms)
     skew = np.median(calm, axis=0)
     p_values = late_window(np.concatenate([calm, now]), len(calm))
-    last = np.bincount(np.argmax(now_ms, axis=1), minlength=now.shape[1]) / max(1, len(now_ms))
-    last_calm = np.bincount(np.argmax(calm_ms, axis=1), minlength=now.shape[1]) / max(1, len(calm_ms))
+    last, last_calm = (alone_last(part).sum(axis=0) / max(1, len(part)) for part in (now_ms, calm_ms))
     excess = np.median(now, axis=0) - skew
     found = []
     for column, p_value in enumerate(p_values.tolist()):

@@ -47,7 +47,7 @@ class RankTimes:
 
 
 def rank_times(catalogue: Catalogue, replica: str | None) -> RankTimes | None:
-    """Every rank's time on a replica, iterations that all its ranks recorded; None where no rank did.
+    """Every rank's time on a replica, iterations of which all its ranks recorded it; None where no rank did.
 
     A replica of None is that of ranks whose replica nothing tells.
     """
@@ -64,6 +64,7 @@ def rank_times(catalogue: Catalogue, replica: str | None) -> RankTimes | None:
 def _rank_times(rows: pl.DataFrame, absent: int) -> RankTimes | None:
     if rows.is_empty():
         return None
+    rows = rows.drop_nulls("compute_ns")  # of a hole in a record nothing tells what it computed
     ranks = tuple(sorted(rows["rank"].unique().to_list()))
     whole = rows.unique(["iteration", "rank"], keep="first", maintain_order=True).sort("iteration", "rank")
     whole = whole.filter(pl.len().over("iteration") == len(ranks))

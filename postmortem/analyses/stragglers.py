@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from postmortem.analyses.counterfactual import without_excess
-from postmortem.analyses.lateness import lead_of_others
+from postmortem.analyses.lateness import alone_last, lead_of_others
 from postmortem.analyses.stats.changepoint import SHORTEST, change_point, raised_spell
 from postmortem.analyses.stats.intervals import block_length, share_of
 from postmortem.analyses.stats.level import ALPHA
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Straggler:
     """One rank's lateness over a recording, and the iteration without it.
 
-    ``last`` of ``iterations`` it arrived last; ``p_value`` by exchangeable ranks, corrected for their number.
+    ``last`` of ``iterations`` it alone arrived last; ``p_value`` by exchangeable ranks, corrected for their number.
     ``excess_ms`` is its compute beyond the other ranks' median in the middle iteration, ``unusual`` if 39 of
     40 calm ones have less. ``share`` (with ``low``, ``high``) is how much of the time that iterations last
     beyond their peers' pace goes if that excess goes, ``saved_ms`` the same in ms an iteration.
@@ -96,12 +96,12 @@ def stragglers(compute_ms: NDArray[np.float64], calm_ms: NDArray[np.float64] | N
     skew = np.zeros(ranks) if calm_ms is None else np.median(lead_of_others(calm_ms), axis=0)
     fair = compute_ms - skew
     lead = lead_of_others(fair)
-    last = np.argmax(fair, axis=1)
-    p_values = _more_often(last, ranks)
+    last = alone_last(fair)
+    p_values = _more_often(last)
     beyond = beyond_peers(fair)
     # As far as a calm iteration goes in 39 of 40 (the upper end of the customary 95 %), anybody may be late.
     usual = np.zeros(ranks) if calm_ms is None else np.quantile(lead_of_others(calm_ms) - skew, 0.975, axis=0)
-    counts = np.bincount(last, minlength=ranks)
+    counts = last.sum(axis=0)
     found = []
     for column in range(ranks):
         replayed = without_excess(fair, np.zeros_like(fair), {column: 0.0})
@@ -116,17 +116,15 @@ def stragglers(compute_ms: NDArray[np.float64], calm_ms: NDArray[np.float64] | N
     return sorted(found, key=lambda s: (-np.nan_to_num(s.share), s.column))
 
 
-def _more_often(last: NDArray[np.int64], ranks: int) -> list[float]:
+def _more_often(last: NDArray[np.bool_]) -> list[float]:
     """p of each rank: is it last more often than if ranks were exchangeable?
 
     Within blocks of neighbouring iterations the ranks keep their order, and each block's ranks are
     relabelled at random: what lasts a few iterations is no habit.
     """
-    n = last.size
-    block = np.arange(n) // block_length(n)
+    n = len(last)
     rng = np.random.default_rng(SEED)
-    counts = np.zeros((block[-1] + 1, ranks), np.int32)
-    np.add.at(counts, (block, last), 1)
+    counts = np.add.reduceat(last.astype(np.int32), np.arange(0, n, block_length(n)), axis=0)
     # The largest total of any rank, so that each p is corrected for the number of ranks (Westfall and Young 1993).
     drawn = np.array([rng.permuted(counts, axis=1).sum(axis=0).max() for _ in range(RESAMPLES)], np.float64)
     return [p_of(float(total), drawn) for total in counts.sum(axis=0)]

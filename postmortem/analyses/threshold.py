@@ -37,7 +37,7 @@ class Threshold:
 
 
 def threshold(level: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Threshold | None:
-    """Above which level it was chosen: the cut with the largest Youden's index (Youden 1950), in order of time.
+    """Above which level it was chosen: the lowest cut with the largest Youden's index (Youden 1950), in order of time.
 
     Where the cut separates wholly, ``low`` and ``high`` are the values on both sides of it: what was seen says no more
     and no less. Else they are a 95 % percentile interval, blocks of neighbours resampled, of the values beside the cut.
@@ -48,8 +48,10 @@ def threshold(level: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Threshol
         return None
     values, place = np.unique(level, return_inverse=True)
     counts = np.stack([np.bincount(place[of], minlength=values.size) for of in (chosen, ~chosen)])
-    first, last, best = _cut(counts[None])
-    low, high = float(values[first[0] - 1]), float(values[last[0]])
+    at_best, best = _cuts(counts[None])
+    cuts = np.flatnonzero(at_best[0])
+    side_by_side = np.split(cuts, np.flatnonzero(np.diff(cuts) > 1) + 1)[0]  # between others there are worse cuts
+    low, high = float(values[side_by_side[0]]), float(values[side_by_side[-1] + 1])
     at = (low + high) / 2
     if best[0] < 1:
         low, high = _interval(values, place, chosen)
@@ -61,8 +63,8 @@ def threshold(level: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Threshol
     )  # fmt: skip
 
 
-def _cut(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The first and the last value from which on the index is largest, and that index, for each sample.
+def _cuts(counts: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether the index is largest between each value and the next, and that index, for each sample.
 
     ``counts`` has shape (samples, 2, values): how often each value was chosen, and not.
     """
@@ -70,10 +72,7 @@ def _cut(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64
     missed, kept_out = below[..., :-1][:, 0] / below[:, 0, -1:], below[..., :-1][:, 1] / below[:, 1, -1:]
     index = kept_out - missed  # (1 - missed) - (1 - kept_out)
     best = index.max(axis=-1)
-    at_best = index >= best[:, None] - 1e-12  # quotients of counts: no two that differ lie so close
-    first = 1 + at_best.argmax(axis=-1)
-    last = index.shape[-1] - at_best[:, ::-1].argmax(axis=-1)
-    return first, last, best
+    return index >= best[:, None] - 1e-12, best  # quotients of counts: no two that differ lie so close
 
 
 def _interval(values: NDArray[np.float64], place: NDArray[np.int64], chosen: NDArray[np.bool_]) -> tuple[float, float]:
@@ -87,8 +86,8 @@ def _interval(values: NDArray[np.float64], place: NDArray[np.int64], chosen: NDA
         drawn = key[(some[:, :, None] + np.arange(length)).reshape(len(some), -1)[:, :n]]
         drawn += 2 * size * np.arange(len(some))[:, None]
         counts = np.bincount(drawn.ravel(), minlength=2 * size * len(some)).reshape(-1, 2, size)
-        first, last, _ = _cut(counts[counts.any(axis=-1).all(axis=-1)])
-        lows.append(values[first - 1])
-        highs.append(values[last])
+        at_best, _ = _cuts(counts[counts.any(axis=-1).all(axis=-1)])
+        lows.append(values[at_best.argmax(axis=-1)])
+        highs.append(values[at_best.shape[-1] - at_best[:, ::-1].argmax(axis=-1)])
     tail = (1 - CONFIDENCE) / 2
     return float(np.quantile(np.concatenate(lows), tail)), float(np.quantile(np.concatenate(highs), 1 - tail))

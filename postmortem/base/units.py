@@ -78,6 +78,15 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
+def percents(low: float, high: float) -> str:
+    """An interval of shares as ``97.5 to 100 %``, either end as ``percent`` writes it.
+
+    >>> percents(0.975, 1.0), percents(0.9996, 0.9998)
+    ('97.5 to 100 %', '99.96 to 99.98 %')
+    """
+    return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+
+
 #: Units that are counted: one of them is written without its s.
 _COUNTED = frozenset({"cycles", "iterations", "logits", "sequences", "steps", "tokens"})
 

@@ -12,7 +12,7 @@ from postmortem.analyses.stats.intervals import median_effect
 from postmortem.analyses.stats.level import ALPHA
 from postmortem.analyses.stats.median_mad import median
 from postmortem.analyses.stretch import by_batch, size_doubt
-from postmortem.base.units import number, percent, with_unit
+from postmortem.base.units import number, percent, percents, with_unit
 from postmortem.base.window import Window
 from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF, grade
@@ -96,7 +96,7 @@ def inflated(
     without = total - np.maximum(0, now - np.median(calm))
     share, share_low, share_high = share_removed(total, without, up.total_ms[up.found.calm])
     if not share_low > 0:
-        part_of = f"{percent(share)} of the iterations' inflation ({number(100 * share_low)} to {percent(share_high)})"
+        part_of = f"{percent(share)} of the iterations' inflation ({percents(share_low, share_high)})"
         return RuledOut(f"{said}: {part_of}")
     window = Window(_begun(up.iterations[up.found.now], now, calm), up.window.stop)
     tests = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from postmortem.analyses.stats.level import ALPHA
-from postmortem.base.units import number, percent, with_unit
+from postmortem.base.units import number, percent, percents, with_unit
 from postmortem.chain.grade import HALF
 from postmortem.chain.model import Test
 
@@ -49,5 +49,5 @@ def counterfactual(share: float, low: float, high: float, says: str) -> Test:
     """Taken out, at least half of the effect goes."""
     if math.isnan(share):
         return Test("counterfactual", None, "cannot be computed: there is no effect to take away")
-    said = f"{says}: {percent(share)} goes (95 % interval {number(100 * low)} to {percent(high)})"
+    said = f"{says}: {percent(share)} goes (95 % interval {percents(low, high)})"
     return Test("counterfactual", share >= HALF, said, share, "share", low, high)

@@ -15,7 +15,7 @@ column: regime VARCHAR - — normal, congested, degraded or undecided
 column: first_iteration BIGINT - — its first iteration
 column: last_iteration BIGINT - — its last
 column: transfer_ms DOUBLE ms — median an iteration, after the last arrival
-column: ratio DOUBLE ratio — of that to the normal stretch
+column: ratio DOUBLE ratio — of that to the normal stretch; NULL, as the next two, where that took no time
 column: ratio_low DOUBLE ratio — lower end of its 95 % interval
 column: ratio_high DOUBLE ratio — upper end
 column: p_value DOUBLE - — of the change that set it apart; NULL where there is one stretch alone
@@ -53,15 +53,14 @@ def _spells(catalogue: Catalogue, replica: str | None) -> Iterator[Row]:
     times, transfer, spells = found
     for spell in spells:
         numbers = times.iterations[spell.first : spell.stop]
+        ratio = spell.ratio if math.isfinite(spell.ratio[0]) else (None, None, None)
         yield {
             "replica": replica,
             "regime": spell.regime,
             "first_iteration": int(numbers[0]),
             "last_iteration": int(numbers[-1]),
             "transfer_ms": float(np.median(transfer[spell.first : spell.stop])),
-            "ratio": spell.ratio[0],
-            "ratio_low": spell.ratio[1],
-            "ratio_high": spell.ratio[2],
+            **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)),
             "p_value": None if math.isnan(spell.p_value) else spell.p_value,
         }
 

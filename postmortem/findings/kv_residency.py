@@ -35,8 +35,8 @@ import numpy as np
 import polars as pl
 
 from postmortem.analyses.association import correlation
+from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.correction import holm
-from postmortem.analyses.stats.median_mad import mad
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def _pairs(replica: str, rank: object, mine: pl.DataFrame) -> Iterator[Row]:
             continue
         timed = other == "step_ms"
         least = 0.0 if found.low <= 0 <= found.high else min(found.low**2, found.high**2)
-        spread = _spread(both) if timed else None
+        stood = both.filter(pl.len().over("shape") >= SHORTEST) if timed else both  # as correlation keeps them
+        spread = _spread(stood) if timed else None
         yield {
             "replica": replica,
             "rank": rank,
@@ -105,14 +106,14 @@ def _pairs(replica: str, rank: object, mine: pl.DataFrame) -> Iterator[Row]:
             "explained_low": least if timed else None,
             "explained_high": max(found.low**2, found.high**2) if timed else None,
             "spread_ms": spread,
-            "spread_pct": 100 * spread / float(np.median(both["step_ms"])) if spread is not None else None,
+            "spread_pct": 100 * spread / float(np.median(stood["step_ms"])) if spread is not None else None,
         }
 
 
 def _spread(both: pl.DataFrame) -> float:
-    """MAD of step times from the median of their shape, ms."""
+    """Median distance of step times from the median of their shape, ms."""
     apart = both.select(pl.col("step_ms") - pl.col("step_ms").median().over("shape")).to_series().to_numpy()
-    return mad(apart)
+    return float(np.median(np.abs(apart)))
 
 
 FINDING = Finding(__name__, find)

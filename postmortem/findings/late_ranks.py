@@ -10,7 +10,7 @@ column: replica VARCHAR - — replica; NULL: nothing tells
 column: rank INTEGER - — the rank
 column: first_iteration BIGINT - — since when ranks lay farther apart
 column: iterations BIGINT iterations — in which they did, from there on
-column: last BIGINT iterations — in which it arrived last
+column: last BIGINT iterations — in which it arrived last, none as late
 column: p_value DOUBLE - — of being last so often
 column: excess_ms DOUBLE ms — its compute beyond its peers' median in the middle iteration, calm skew taken off
 column: saved_ms DOUBLE ms — an iteration's mean length less, if its excess went

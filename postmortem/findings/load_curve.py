@@ -10,7 +10,7 @@ column: load_from DOUBLE - — least of it in the row, in the measure's unit
 column: load_to DOUBLE - — most
 column: iterations BIGINT iterations — of the row
 column: steps BIGINT steps — compared in them
-column: churn DOUBLE share — of steps that ran another plan than their references
+column: churn DOUBLE share — of steps of a known plan that ran another than their references; NULL: none is known
 column: churn_low DOUBLE share — lower end of its interval
 column: churn_high DOUBLE share — upper end
 column: flips BIGINT steps — at which a token first differed
@@ -60,12 +60,13 @@ def _curve(replica: str, load: str, rows: pl.DataFrame) -> Iterator[Row]:
     first = np.searchsorted(np.sort(level), level, side="left")
     parts = rows.with_columns(part=pl.Series(first * PARTS // level.size))
     for (_,), part in parts.sort("part", "iteration").group_by("part", maintain_order=True):
-        steps, churned, flips = (int(part[name].sum()) for name in ("steps", "churned", "flips"))
-        churn, flip = wilson(churned, steps), wilson(flips, steps)
+        steps, planned, churned, flips = (int(part[name].sum()) for name in ("steps", "planned", "churned", "flips"))
+        churn, flip = wilson(churned, planned) if planned else (None, None), wilson(flips, steps)
         yield {
             "replica": replica, "load": load, "load_from": part[load].min(), "load_to": part[load].max(),
-            "iterations": part.height, "steps": steps, "churn": churned / steps, "churn_low": churn[0],
-            "churn_high": churn[1], "flips": flips, "flip": flips / steps, "flip_low": flip[0], "flip_high": flip[1],
+            "iterations": part.height, "steps": steps, "churn": churned / planned if planned else None,
+            "churn_low": churn[0], "churn_high": churn[1], "flips": flips, "flip": flips / steps, "flip_low": flip[0],
+            "flip_high": flip[1],
         }  # fmt: skip
 
 

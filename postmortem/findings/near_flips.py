@@ -41,7 +41,8 @@ def find(catalogue: Catalogue, quantile: float) -> pl.DataFrame:
     if not 0 <= quantile <= 1:
         raise QueryError("near_flips: parameter quantile", f"is {quantile}", "give a share, from 0 to 1")
     moves = with_risk(catalogue.kept("margin_moves"), quantile)
-    other = moves.filter(~pl.col("flipped").any().over("req_id"), pl.col("ran") != SAME, pl.col("risk").is_not_null())
+    kept = catalogue.view("compared").filter(~pl.col("flipped"))  # whether or not a flip has a margin
+    other = moves.join(kept, on="req_id", how="semi").filter(pl.col("ran") != SAME, pl.col("risk").is_not_null())
     whole = other.group_by("req_id").agg(risk_any=1 - (1 - pl.col("risk")).product())
     least = pl.min_horizontal("margin", "reference_margin")  # which of two replays is the reference is arbitrary
     near = other.filter(least <= pl.col("noise")).with_columns(least=least, steps=pl.len().over("req_id"))

@@ -57,9 +57,8 @@ def find(catalogue: Catalogue, early: int | None, allowed: float, by_family: boo
     moves = catalogue.kept("margin_moves")
     between = moves.filter(pl.col("other_plan") & pl.col("moved").is_not_null())
     noise = Noise(between) if between.height else None
-    flips = moves.group_by("reference").agg(
-        requests=pl.col("req_id").n_unique(), flipped=pl.col("req_id").filter("flipped").n_unique()
-    )
+    compared = catalogue.view("compared")  # whether or not a flip has a margin
+    flips = compared.group_by("reference").agg(requests=pl.len(), flipped=pl.col("flipped").sum())
     steps = catalogue.run("reference_margins").filter(pl.lit(early is None) | (pl.col("step") < (early or 0)))
     grouped = pl.lit(by_family) & pl.col("prompt_family").is_not_null()
     # a name for each row's texts, and two kinds of names that never meet

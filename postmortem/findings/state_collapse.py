@@ -1,7 +1,8 @@
 """State collapse: whether answers leave their references beyond some load, and at which.
 One row a replica, measure of load (concurrency, queue_ms, free_mb) and outcome: churn (an iteration in which most steps
-ran another plan than their references) or flip (one in which a token first differs), where both iterations with and
-without it are five or more. The threshold is the best cut between the two (Youden's index), with its 95 % interval.
+of a known plan ran another than their references) or flip (one in which a token first differs), where both iterations
+with and without it are five or more. The threshold is the best cut between the two (Youden's index; of several the
+one at least load), with its 95 % interval.
 p_value: outcomes turned round in time against the load, one-sided towards more load (less free memory), corrected for
 all that was looked at (Holm). It can't tell which measure drives it: loads rise together; nor load from what else came
 with time, where it grew all along the recording.
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from postmortem.catalogue.catalogue import Catalogue
     from postmortem.catalogue.finding import Row
 
-OUTCOMES = {"churn": 2 * pl.col("churned") > pl.col("steps"), "flip": pl.col("flips") > 0}
+# What happened; NULL where no step tells.
+_KNOWN = pl.when(pl.col("planned") > 0).then(pl.col("planned"))
+OUTCOMES = {"churn": 2 * pl.col("churned") > _KNOWN, "flip": pl.col("flips") > 0}
 
 
 def find(catalogue: Catalogue) -> list[Row]:
@@ -51,8 +54,8 @@ def find(catalogue: Catalogue) -> list[Row]:
 def _each(iterations: pl.DataFrame) -> Iterator[Row]:
     for (replica,), mine in iterations.group_by("replica", maintain_order=True):
         for load, sign in LOADS.items():
-            known = mine.filter(pl.col(load).is_not_null())
             for outcome, happened in OUTCOMES.items():
+                known = mine.filter(pl.col(load).is_not_null() & happened.is_not_null())
                 cut = threshold(
                     sign * known[load].cast(pl.Float64).to_numpy(), known.select(happened).to_series().to_numpy()
                 )

@@ -49,6 +49,7 @@ from postmortem.analyses.histograms import ROUNDING, entropy, shift, split
 from postmortem.analyses.stats.changepoint import SHORTEST
 from postmortem.analyses.stats.correction import holm
 from postmortem.analyses.stats.level import ALPHA
+from postmortem.base.units import number, percent
 from postmortem.catalogue.finding import Finding
 
 if TYPE_CHECKING:
@@ -125,9 +126,13 @@ def _says(row: Row) -> str:
     if row["distance"] is None:
         few = "pressured" if row["pressured_iterations"] < SHORTEST else "calm"
         return f"nothing to compare: fewer than {SHORTEST} iterations were {few}"
-    if row["distance"] ** 2 <= ROUNDING:
-        return "tactics did not move"
-    moved = f"tactics moved by {row['distance']:.2f} ({row['low']:.2f} to {row['high']:.2f}), {_chance(row['p_value'])}"
+    if row["distance"] ** 2 > ROUNDING:
+        low, high = number(row["low"]), number(row["high"])
+        moved = f"tactics moved by {number(row['distance'])} ({low} to {high}), {_chance(row['p_value'])}"
+    else:
+        moved = "tactics did not move"
+        if not (row["same_shape"] or 0) > ROUNDING:
+            return moved
     if row["shape_class"] is not None:
         return moved
     if row["same_shape"] is None:
@@ -135,15 +140,15 @@ def _says(row: Row) -> str:
     if row["comparable"] == 0:
         return f"{moved}; no shape ran in both phases: what moved at one shape cannot be told"
     if row["same_shape"] <= ROUNDING:
-        compared = f"at those that ran in both phases ({row['comparable']:.0%} of steps) nothing moved"
+        compared = f"at those that ran in both phases ({percent(row['comparable'])} of steps) nothing moved"
         return f"{moved}; all of it goes with other shapes: {compared}"
     proof = _chance(row["same_shape_p_value"])
-    share = row["same_shape"] / row["divergence"]
-    if share >= 1.005:  # else it reads as all of it
-        hidden = f"{row['same_shape']:.2g} bits against {row['divergence']:.2g}, {proof}"
+    if row["same_shape"] > 1.005 * row["divergence"]:  # else it reads as all of it
+        hidden = f"{row['same_shape']:.2g} against {row['divergence']:.2g} bits, {proof}"
         return f"{moved}; more at the same shape ({hidden}): the mix of shapes hides some of it"
-    share = min(share, 1.0)
-    return f"{moved}; {share:.0%} of it at the same shape ({proof}), {1 - share:.0%} with other shapes"
+    by_shape = row["divergence"] - row["same_shape"]
+    share = 1.0 if by_shape <= ROUNDING else row["same_shape"] / row["divergence"]
+    return f"{moved}; {percent(share)} of it at the same shape ({proof}), {percent(1 - share)} with other shapes"
 
 
 def _chance(p_value: float | None) -> str:

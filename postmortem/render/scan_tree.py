@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from postmortem.base.units import count, number, percent, stretch_text
+from postmortem.base.units import count, number, percent, percents, stretch_text
 from postmortem.chain.scan import Cluster, Divergence, Scan
 from postmortem.render.format import Look
 from postmortem.render.terminal import Kind, rows_text, written
@@ -109,14 +109,20 @@ def rank_lines(scan: Scan) -> list[str]:
         f"rank {r['rank']}{_of(r)}: last in {r['last']} of {r['iterations']} iterations from "
         f"{r['first_iteration']} on, by a median of {number(r['excess_ms'])} ms "
         f"(p = {number(r['p_value'])}); at its peers' pace iterations would be {number(r['saved_ms'])} ms shorter: "
-        f"{percent(r['share'])} of the waiting ({number(100 * r['share_low'])} to {percent(r['share_high'])})"
+        f"{percent(r['share'])} of the waiting ({percents(r['share_low'], r['share_high'])})"
         for r in scan.stragglers
     ] + [
-        f"fabric {r['regime']}{_of(r)}: transfers took {number(r['ratio'])}x their normal time "
-        f"({number(r['ratio_low'])} to {number(r['ratio_high'])}x), iterations {r['first_iteration']} to "
+        f"fabric {r['regime']}{_of(r)}: transfers took {_times_normal(r)}, iterations {r['first_iteration']} to "
         f"{r['last_iteration']}"
         for r in scan.fabric
     ]
+
+
+def _times_normal(spell: dict[str, Any]) -> str:
+    if spell["ratio"] is None:
+        return f"{number(spell['transfer_ms'])} ms an iteration, normally none"
+    ends = f"{number(spell['ratio_low'])} to {number(spell['ratio_high'])}x"
+    return f"{number(spell['ratio'])}x their normal time ({ends})"
 
 
 def _ranks(scan: Scan, look: Look) -> str:

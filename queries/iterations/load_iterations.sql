@@ -7,12 +7,16 @@
 -- column: queue_ms DOUBLE ms — 95th percentile of the queue as the engine says it, else the median wait of its requests
 -- column: free_mb DOUBLE MiB — free memory of the fullest rank, pins taken off
 -- column: steps BIGINT steps — compared
--- column: churned BIGINT steps — of them, that ran another tactic or precision than their reference
+-- column: planned BIGINT steps — of them, whose tactic or precision is recorded, as is their reference's
+-- column: churned BIGINT steps — of those, that ran another tactic or precision than their reference
 -- column: flips BIGINT steps — of them, at which the token first differs
 -- needs: s_records(req_id, step, iteration, token_id)
 -- uses: _shared/margin_moves, _shared/engine_iterations, _shared/waits, _shared/request_runs, _shared/rank_states
 WITH fared AS (
-    SELECT replica, iteration, count(*) AS steps, count(*) FILTER (WHERE other_plan) AS churned, count(*) FILTER (WHERE flipped) AS flips
+    SELECT replica, iteration, count(*) AS steps,
+           count(*) FILTER (WHERE tactic IS NOT NULL AND reference_tactic IS NOT NULL
+                                  OR precision IS NOT NULL AND reference_precision IS NOT NULL) AS planned,
+           count(*) FILTER (WHERE other_plan) AS churned, count(*) FILTER (WHERE flipped) AS flips
     FROM margin_moves
     WHERE replica IS NOT NULL AND iteration IS NOT NULL
     GROUP BY replica, iteration
@@ -24,7 +28,7 @@ WITH fared AS (
     SELECT DISTINCT replica FROM request_runs WHERE queue_ms IS NOT NULL
 )
 SELECT f.replica, f.iteration, CASE WHEN t.replica IS NOT NULL THEN e.batch_size + coalesce(w.waiting, 0) END AS concurrency,
-       coalesce(e.queue_p95_ms, e.queue_ms) AS queue_ms, m.free_mb, f.steps, f.churned, f.flips
+       coalesce(e.queue_p95_ms, e.queue_ms) AS queue_ms, m.free_mb, f.steps, f.planned, f.churned, f.flips
 FROM fared AS f
 LEFT JOIN engine_iterations AS e ON e.replica = f.replica AND e.iteration = f.iteration
 LEFT JOIN waits AS w ON w.replica = f.replica AND w.iteration = f.iteration

@@ -3,7 +3,8 @@
 -- bytes an element, over the memory bandwidth of one GPU: the floor. tokens are the lengths of the sequences of the
 -- batch that s records tell of, added up. memory_bound: the floor is at least 60 % of the measured time, the limit
 -- below which Nsight Compute speaks of latency rather than bandwidth. It can't tell bytes that are read twice, nor
--- those spared by sliding windows or shared prefixes; weights are not counted: slower_than_kv learns what they take.
+-- those spared by sliding windows or shared prefixes; weights are not counted: slower_than_kv learns what they take. Nor
+-- can it tell a step whose comm_ms is missing while others of the rank have theirs.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- column: replica VARCHAR - — replica
 -- column: iteration BIGINT - — the engine's step counter
@@ -35,10 +36,15 @@ WITH facts AS (
     FROM kv_lengths AS k, facts AS f
     WHERE f.kv_heads / f.tp IS NOT NULL
 ), slowest AS (
-    SELECT replica, iteration, max(gpu_ms - coalesce(comm_ms, 0)) AS measured_ms FROM rank_states GROUP BY replica, iteration
+    SELECT replica, iteration, max(own_ms) AS measured_ms
+    FROM (SELECT replica, iteration,
+                 gpu_ms - CASE WHEN count(comm_ms) OVER (PARTITION BY replica, rank) = 0 THEN 0 ELSE comm_ms END AS own_ms
+          FROM rank_states)
+    GROUP BY replica, iteration
 ), timed AS (
     SELECT s.*, e.batch_size, 1000 * bytes / (hbm_gbps * 1e9) AS floor_ms,
-           coalesce(r.measured_ms, e.gpu_ms - coalesce(e.comm_ms, 0)) AS measured_ms
+           coalesce(r.measured_ms, e.gpu_ms - CASE WHEN count(e.comm_ms) OVER (PARTITION BY e.replica) = 0 THEN 0
+                                                   ELSE e.comm_ms END) AS measured_ms
     FROM sized AS s
     JOIN engine_iterations AS e ON e.replica = s.replica AND e.iteration = s.iteration
     LEFT JOIN slowest AS r ON r.replica = s.replica AND r.iteration = s.iteration

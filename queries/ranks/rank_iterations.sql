@@ -2,7 +2,8 @@
 -- One row a replica, rank and iteration; compute + comm + sync + idle = the iteration, to the nanosecond.
 -- From kernels the iteration is the GPU's: from the first kernel launched in it to the end of the last. Without
 -- kernels it is the host's range, and idle can't be told from compute: idle is then what lies between two ranges of one
--- iteration. A CUDA graph that was recorded
+-- iteration. The four are NULL where the times are s records' and this one lacks the comm_ms that the rank's others have.
+-- A CUDA graph that was recorded
 -- whole counts as one kernel: it can't tell the collectives and waits inside, which are compute.
 -- param: replica VARCHAR - = NULL — only this replica; NULL: all
 -- param: rank INTEGER - = NULL — only this rank; NULL: all

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from postmortem.analyses.fabric import alpha_beta, fabric_regimes
+from postmortem.analyses.lateness import lateness
 from postmortem.analyses.stragglers import apart, beyond_peers, stragglers
 
 SEEDS = range(500)
@@ -166,6 +167,20 @@ def test_many_sizes_and_one_spike() -> None:
     assert line.sizes == 16
     assert line.beta_gbps[0] == pytest.approx(100, rel=0.1)
     assert line.alpha_us[0] == pytest.approx(20, abs=3)
+
+
+def test_ranks_by_other_numbers() -> None:
+    """Times in whole milliseconds are often equal: a rank is last as often, whatever its number."""
+    times = np.array([[9.0, 9, 8], [8, 8, 8], [8, 9, 8], [8, 8, 9], [9, 8, 9]])  # of two iterations alone is one last
+    assert [s.last for s in sorted(stragglers(times), key=lambda s: s.column)] == [0, 1, 1]
+    assert {f.column: f.last_share for f in lateness(times, times)} == {0: 0, 1: 0.2, 2: 0.2}
+    rng = np.random.default_rng(4)
+    calm, now = np.round(8 + rng.normal(0, 0.3, (2, 100, 3)) + np.array([[[0.0, 0, 0]], [[0, 0, 0.6]]]))
+    told = {s.column: (s.last, s.excess_ms, s.share) for s in stragglers(now, calm)}
+    turned = [1, 2, 0]
+    assert {
+        turned[s.column]: (s.last, s.excess_ms, s.share) for s in stragglers(now[:, turned], calm[:, turned])
+    } == told
 
 
 def test_fabric_regimes() -> None:

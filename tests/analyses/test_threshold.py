@@ -46,6 +46,18 @@ def test_two_equally_good_cuts() -> None:
     assert (found.low, found.high) == (10, 30)
 
 
+def test_between_two_equally_good_cuts_lies_a_worse_one() -> None:
+    """1 to 9 not chosen, 10 chosen, 11 not, 12 on chosen: below 10 and below 12 tell nine tenths, below 11 eight."""
+    level = np.arange(1.0, 21)
+    chosen = np.array([False] * 9 + [True, False] + [True] * 9)
+    found = threshold(level, chosen)
+    assert found is not None
+    assert (found.at, found.separation) == (9.5, 0.9)
+    assert (found.above, found.below) == (10 / 11, 0)
+    assert found.low <= 9
+    assert found.high >= 12
+
+
 def test_what_wants_little_does_not_rise() -> None:
     """The tactic that runs where memory is short is no tactic that wants it."""
     level = np.arange(40.0)
@@ -89,6 +101,8 @@ def test_against_every_cut_and_turn(seed: int) -> None:
     assert found.p_value == np.mean(sums >= sums[0])
     assert found.rises == bool(sums[0] > 15 * 25 / 2)
     assert found.low <= found.at <= found.high
+    above = level > found.at
+    assert found.separation == pytest.approx(max(0, above[chosen].mean() - above[~chosen].mean()))
     twice = threshold(2 * level + 1, chosen)
     assert twice is not None
     assert (twice.low, twice.at, twice.high) == pytest.approx((2 * found.low + 1, 2 * found.at + 1, 2 * found.high + 1))

@@ -9,7 +9,9 @@ import polars as pl
 
 from postmortem.api import Incident
 from postmortem.catalogue.catalogue import Catalogue
+from postmortem.chain.scan import Scan
 from postmortem.findings import ask
+from postmortem.render.scan_tree import rank_lines
 from tests.queries.test_every_query import store_with
 
 
@@ -39,6 +41,22 @@ def test_a_larger_batch_is_no_slow_fabric() -> None:
     assert regimes([8] * 100 + [32] * 60) == ["normal", "undecided"]
     assert regimes([32] * 60 + [8] * 100) == ["undecided", "normal"]
     assert not {"congested", "degraded"} & set(regimes([8] * 70 + [32] * 30 + [8] * 60))
+
+
+def test_a_fabric_that_took_no_time_at_first() -> None:
+    """Transfers shorter than the recorder's step, then of 2 ms: slower, and how many times as slow is not said."""
+    records = served([8] * 120)
+    for row in records["s_records"]:
+        if row["iteration"] < 70:
+            row["comm_ms"] = row["sync_ms"]
+        else:
+            row["comm_ms"] = row["sync_ms"] + 2.0
+    rows = ask(Catalogue(store_with(records)), "fabric_spells").to_dicts()
+    assert [(r["regime"], r["first_iteration"], r["ratio"], r["ratio_low"]) for r in rows] == [
+        ("normal", 0, 1.0, 1.0), ("degraded", 70, None, None)
+    ]  # fmt: skip
+    (said,) = rank_lines(Scan("b", 0, 0, (), (), fabric=tuple(rows[1:])))
+    assert said == "fabric degraded, replica a: transfers took 2 ms an iteration, normally none, iterations 70 to 119"
 
 
 def test_prompts_are_no_slow_fabric() -> None:

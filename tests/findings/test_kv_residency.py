@@ -87,6 +87,19 @@ def test_a_batch_without_any_cache_is_a_shape_of_its_own() -> None:
     assert [(r["iterations"], r["shapes"]) for r in rows] == [(N, 9)] * 3
 
 
+def test_shapes_that_stood_once_say_nothing_of_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """30 iterations at one batch, 90 at one of their own each: the spread is that of the 30, not of 90 zeros."""
+    rng = np.random.default_rng(3)
+    hit, stalled = rng.normal(80, 3, N), rng.uniform(0.2, 0.3, N)
+    step_ms = np.round(10 - 0.1 * (hit - 80), 3)
+    monkeypatch.setitem(globals(), "BATCH", np.array([8] * 30 + list(range(100, 190))))
+    (row,) = (r for r in ask(hit, stalled, step_ms) if r["pair"] == "L2 hit rate, step time")
+    own = step_ms[:30]
+    spread = float(np.median(np.abs(own - np.median(own))))
+    assert (row["iterations"], row["shapes"]) == (30, 1)
+    assert (row["spread_ms"], row["spread_pct"]) == pytest.approx((spread, 100 * spread / np.median(own)))
+
+
 def test_shapes_that_differ_are_no_residency() -> None:
     """Larger batches hit less and take longer, and inside a batch size nothing goes together: nothing is explained."""
     rng = np.random.default_rng(3)

@@ -9,6 +9,10 @@ from pathlib import Path
 from builders import straggler, write_bundle
 
 from postmortem.api import Incident
+from postmortem.catalogue.catalogue import Catalogue
+from postmortem.findings import ask
+from tests.findings.test_fabric_spells import served
+from tests.queries.test_every_query import store_with
 
 INCIDENTS = Path(__file__).parents[2] / "sample_traces" / "incidents"
 
@@ -39,3 +43,14 @@ def test_by_hand(tmp_path: Path, opened: Callable[..., Incident]) -> None:
     (row,) = opened(write_bundle(tmp_path, *straggler())).query("late_ranks").to_dicts()
     assert (row["replica"], row["rank"], row["first_iteration"], row["iterations"]) == ("b", 1, 70, 30)
     assert row["p_value"] < 0.05
+
+
+def test_a_hole_in_a_record_is_no_lateness() -> None:
+    """Rank 1 records no collectives from 60 to 99: what it computed there is not known, and nobody was late."""
+    records = served([8] * 160)
+    for row in records["s_records"]:
+        if row["rank"] == 1 and 60 <= row["iteration"] < 100:
+            row["comm_ms"] = row["sync_ms"] = None
+    catalogue = Catalogue(store_with(records))
+    assert ask(catalogue, "late_ranks").is_empty()
+    assert ask(catalogue, "fabric_spells")["regime"].to_list() == ["normal"]

@@ -40,6 +40,23 @@ def test_one_load_is_one_row() -> None:
     assert rows.select("load_from", "load_to", "iterations").rows() == [(5.0, 5.0, 18), (9.0, 9.0, 2)]
 
 
+def test_without_plans_no_churn_is_told() -> None:
+    """Where no step's tactic is recorded, that none ran another is not known; in half of them, it is of that half."""
+    given = served([5, 9] * 10, [False, True] * 10)
+    for record in given["s_records"]:
+        if record.get("iteration", 0) % 4 < 2:
+            record.pop("algo_id", None)
+    (_, more) = FINDING.run(Catalogue(store_with(given))).filter(load="concurrency").to_dicts()
+    assert (more["steps"], more["churn"], more["churn_low"]) == (10, 1.0, pytest.approx(5 / (5 + 1.959964**2)))
+    for record in given["s_records"]:
+        record.pop("algo_id", None)
+    rows = FINDING.run(Catalogue(store_with(given)))
+    assert rows.height
+    assert rows.select("churn", "churn_low", "churn_high").null_count().row(0) == (rows.height,) * 3
+    assert rows["flip"].to_list() == [0.0] * rows.height
+    assert findings()["state_collapse"].run(Catalogue(store_with(given))).is_empty()
+
+
 @pytest.mark.slow
 def test_fewer_records_are_no_surer() -> None:
     """Half of the iterations have wider intervals."""

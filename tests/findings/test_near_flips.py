@@ -33,6 +33,16 @@ def test_by_hand() -> None:
     assert (row["noise"], row["risk"], row["risk_any"]) == pytest.approx((0.4, 0.25, 0.25))
 
 
+def test_a_flip_without_a_margin_is_a_flip() -> None:
+    """It kept its token at the first step, where it was near, and not at the second, where no margin was recorded."""
+    given = replayed([*OTHERS, [(0.25, 0.0, True), (0.2, 0.3, True)]])
+    (bare,) = (r for r in given["s_records"] if r["req_id"] == "a-4" and r["step"] == 1)
+    bare["margin"] = None
+    assert ask(given) == []
+    budget = findings()["stability_budget"].run(Catalogue(store_with(given)))
+    assert budget.select("reference", "flipped").filter(pl.col("flipped") > 0).rows() == [("a-4", 1)]
+
+
 def test_two_steps_add_up() -> None:
     """Of 0.25 and 0.35, a quarter and an eighth: 1 - 3/4 * 7/8."""
     (row,) = ask(replayed([*OTHERS, [(0.25, 0.0, True), (0.35, 0.0, True)]]))

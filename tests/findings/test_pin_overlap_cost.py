@@ -42,6 +42,18 @@ def test_by_hand(rank: int) -> None:
     assert all(r["low"] <= r["difference"] <= r["high"] for r in found)
 
 
+def test_a_hole_in_a_record_costs_nothing() -> None:
+    """Where the rank's collectives are not recorded, how long it took without them is not known."""
+    given = rows(1)
+    for row in given:
+        if row["rank"] == 1 and row["iteration"] in (10, 11, 12, 20, 21):
+            row["comm_ms"] = None
+    found = {r["measure"]: r for r in FINDING.run(Catalogue(store_with({"s_records": given}))).to_dicts()}
+    step = found["step without collectives"]
+    assert (step["overlapping"], step["otherwise"], step["iterations"], step["iterations_otherwise"]) == (11, 9, 5, 20)
+    assert found["recomputed"]["iterations"] == 8
+
+
 def test_the_labs_evaporation(shipped: dict[str, Incident]) -> None:
     """The rank with the fault evicted and recomputed more while both pins were held; elsewhere no pins overlapped."""
     truth = tomllib.loads((INCIDENTS / "memory_evaporation" / "truth.toml").read_text("utf-8"))

@@ -64,7 +64,7 @@ def test_the_articles_example() -> None:
     assert (whole["by_shape"], whole["comparable"]) == (pytest.approx(0, abs=1e-9), 1)
     assert whole["same_shape_p_value"] == whole["p_value"] == shape["p_value"]
     assert (shape["divergence"], shape["same_shape_p_value"]) == (None, None)
-    assert "100% of it at the same shape" in whole["says"]
+    assert "100 % of it at the same shape" in whole["says"]
 
 
 def test_by_shape_alone() -> None:
@@ -81,10 +81,29 @@ def test_by_shape_alone() -> None:
     assert whole["by_shape"] == pytest.approx(distance**2)
     assert [c["shape_class"] for c in classes] == ["tokens=16,k=33-64,tp=2", "tokens=17-31,k=33-64,tp=2"]
     assert [(c["distance"], c["p_value"], c["calm_entropy"]) for c in classes] == [(0, None, 0)] * 2
-    assert "all of it goes with other shapes: at those that ran in both phases (100% of steps)" in whole["says"]
+    assert "all of it goes with other shapes: at those that ran in both phases (100 % of steps)" in whole["says"]
 
 
 @pytest.mark.slow
+def test_a_mix_that_hides_all_of_it() -> None:
+    """At 16 from one tactic to the other, at 32 back again, as often: the whole did not move, each shape wholly."""
+    ran = {"calm": {16: "x", 32: "y"}, "pressured": {16: "y", 32: "x"}}
+    batches = np.random.default_rng(1).permutation([16, 32] * 30)
+    iterations = [(phase, tactic[int(b)], int(b)) for phase, tactic in ran.items() for b in batches]
+    whole, *_ = ask(recorded(iterations))
+    assert (whole["distance"], whole["same_shape"]) == (0.0, pytest.approx(1.0))  # the tactic tells the phase: one bit
+    assert whole["says"].startswith("tactics did not move; more at the same shape (1 against 0 bits, p ")
+    # iterations of no known shape that moved: the whole did, those of known shapes did not
+    shapeless = [
+        {"line": 1000 + i, "req_id": "q", "step": i, "replica": "a", "iteration": len(iterations) + i,
+         "vram_free_mb": MEMORY[phase], "algo_id": tactic}
+        for i, (phase, tactic) in enumerate([("calm", "x")] * 10 + [("pressured", "y")] * 10)
+    ]  # fmt: skip
+    whole, *_ = ask([*recorded(iterations), *shapeless])
+    assert (whole["distance"] > 0, whole["divergence"]) == (True, 0.0)
+    assert "; more at the same shape (1 against 0 bits, p " in whole["says"]
+
+
 def test_fragment_one_tells_the_sizes_apart() -> None:
     """A border at 24 lies within a class of 17 to 31 tokens; told apart by size, the shape explains all again."""
     rng = np.random.default_rng(3)
@@ -260,8 +279,9 @@ def test_p_is_uniform_on_null_records() -> None:
 
 MOVED = {"distance": 0.3, "low": 0.2, "high": 0.4, "p_value": 0.01, "shape_class": None, "same_shape": 0.1,
          "comparable": 0.8, "divergence": 0.2, "same_shape_p_value": 0.2}  # fmt: skip
-SAID = "tactics moved by 0.30 (0.20 to 0.40), "
-HALF = "; 50% of it at the same shape (p 0.2: no more than chance alone may show), 50% with other shapes"
+SAID = "tactics moved by 0.3 (0.2 to 0.4), "
+HALF = "; 50 % of it at the same shape (p 0.2: no more than chance alone may show), 50 % with other shapes"
+BY_SHAPE = "; all of it goes with other shapes: at those that ran in both phases (99.8 % of steps) nothing moved"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +290,13 @@ HALF = "; 50% of it at the same shape (p 0.2: no more than chance alone may show
         ({}, f"{SAID}p 0.01{HALF}"),  # 0.1 of 0.2 bits
         ({"p_value": None}, f"{SAID}which no turn could tell from chance{HALF}"),
         ({"shape_class": "q=1"}, f"{SAID}p 0.01"),  # it is of one shape
-        ({"distance": 0.0}, "tactics did not move"),
+        ({"distance": 0.0, "same_shape": 0.0}, "tactics did not move"),
+        (
+            {"distance": 0.003, "low": 0.001, "high": 0.0042, "shape_class": "q=1"},
+            "tactics moved by 0.003 (0.001 to 0.0042), p 0.01",
+        ),  # not by 0.00
+        ({"same_shape": 0.1998}, f"{SAID}p 0.01{HALF.replace('50 %', '99.9 %', 1).replace('50 %', '0.1 %')}"),
+        ({"same_shape": 0.0, "comparable": 0.998}, f"{SAID}p 0.01{BY_SHAPE}"),
     ],
 )
 def test_what_is_said(row: dict[str, Any], said: str) -> None:

@@ -259,6 +259,30 @@ def test_one_load_is_no_range() -> None:
     assert "100 % of steps, at 24 to 30 requests at once" in CHARTS["state_collapse"].says({"load_curve": curve})
 
 
+def test_unknown_plans_are_not_the_same_plans() -> None:
+    """Where no plan is recorded, nothing is said of how many steps ran another; flips are drawn all the same."""
+    row = {
+        "load": "concurrency",
+        "load_from": 12.0,
+        "load_to": 12.0,
+        "iterations": 9,
+        "steps": 9,
+        "flips": 0,
+        "flip": 0.0,
+    }
+    ends = dict.fromkeys(("churn", "churn_low", "churn_high"), None) | {"flip_low": 0.0, "flip_high": 0.3}
+    curve = pl.DataFrame([row | ends], schema=CHARTS["state_collapse"].wants["load_curve"])
+    frames = chart_frames() | {"load_curve": curve}
+    none = frames["state_collapse"].clear()
+    said = CHARTS["state_collapse"].says(frames | {"state_collapse": none})
+    assert "plan" not in said
+    assert "no load is told from chance" in said.lower()
+    spec = CHARTS["state_collapse"].spec(frames | {"state_collapse": none})
+    assert [r["share"] for r in _rows(spec, "share", "steps")] == [0.0]
+    known = {"load_curve": curve.with_columns(churn=0.0), "state_collapse": none}
+    assert "none of 9 steps ran another plan" in CHARTS["state_collapse"].says(known)
+
+
 def test_load_grows_to_the_right() -> None:
     """Free memory falls to the right, requests and waits grow; each row of the curve is a point of both outcomes."""
     frames = chart_frames()

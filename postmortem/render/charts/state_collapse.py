@@ -117,7 +117,7 @@ def _panel(curve: pl.DataFrame, told: pl.DataFrame, load: str, outcome: str, *, 
     rows = curve.select(
         "iterations", "steps", "flips", at=(pl.col("load_from") + pl.col("load_to")) / 2, share=outcome,
         low=f"{outcome}_low", high=f"{outcome}_high", load_from="load_from", load_to="load_to",
-    )  # fmt: skip
+    ).drop_nulls("share")  # fmt: skip
     tips = [
         alt.Tooltip("load_from:Q", title="load from", format=".4~g"),
         alt.Tooltip("load_to:Q", title="to", format=".4~g"),
@@ -172,21 +172,21 @@ def tells(frames: Frames) -> str:
                 if r["outcome"] in HAPPENS
             ]
         )
-    curve = _curve(frames).drop_nulls(["churn", "flip"])
+    curve = _curve(frames).drop_nulls("flip")
     if curve.is_empty():
         return ""
     said = []
     for load in (name for name in LOADS if name in curve["load"]):
         most = (
             curve.filter(pl.col("load") == load)
-            .sort(["churn", "load_from"], descending=[True, False])
+            .sort(["churn", "load_from"], descending=[True, False], nulls_last=True)
             .row(0, named=True)
         )
         if not most["churn"]:
             continue
         loads = " to ".join(dict.fromkeys(number(most[end]) for end in ("load_from", "load_to")))
         said.append(f"most other plans, {percent(most['churn'])} of steps, at {loads} {_unit(load)}")
-    if not said:
+    if not said and curve["churn"].count():
         said = [f"none of {count(int(curve['steps'].sum()) // curve['load'].n_unique(), 'step')} ran another plan"]
     return sentence([f"no load is told from chance beyond which answers leave their references{_least(frames)}", *said])
 
