@@ -33,16 +33,17 @@ class Filled:
     """Iterations in one tactic just before a cut, whose batch stood nearer to its ``top`` than to its ``usual`` size.
 
     ``came``: the iteration in which those that filled it had come. ``held_since``: the earlier cut since which they had
-    been held back, if they were. ``ratio``: the length of the iterations over that of those at about the usual size;
-    ``share``: how much of what they took longer goes at the usual size; both with their 95 % intervals. ``at_most``:
-    how much of it may, where calm batches were all far smaller. ``p_value``: how often as many took as long that were
-    no fuller, when calm.
+    been held back, if they were. ``longer_ms`` and ``ratio``: the length of the iterations against those at about the
+    usual size; ``share``: how much of what they took longer goes at the usual size; ratio and share with their 95 %
+    intervals. ``at_most``: how much of it may, where calm batches were all far smaller. ``p_value``: how often as many
+    took as long that were no fuller, when calm.
     """
 
     usual: int
     top: int
     came: int
     held_since: int | None
+    longer_ms: float
     ratio: tuple[float, float, float]
     share: tuple[float, float, float]
     at_most: float
@@ -121,6 +122,7 @@ def _filled(case: Case, effect: Link) -> Filled | None:
         top,
         int(numbers[first + int(np.argmax(sizes[first:] >= top))]),
         None if held is None else int(numbers[held]),
+        median(now) - median(ms[usually]),
         median_effect(now, ms[usually], "ratio"),
         _whole(share_removed(now, now - max(0.0, own), ms[usually])),
         _whole(share_removed(now, now - max(0.0, at_most), ms[usually]))[0],

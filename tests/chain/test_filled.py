@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,19 @@ def test_the_surge_is_the_root(tmp_path: Path, opened: Opener) -> None:
     counterfactual = next(t for t in root.tests if t.name == "counterfactual")
     assert counterfactual.figure == pytest.approx(1.0, abs=0.02)  # nothing else took longer
     assert "arrivals outran service: 16 requests came within" in chain.narrative.replace("Arrivals", "arrivals")
+
+
+@pytest.mark.parametrize(("late_ms", "blamed"), [(5.0, False), (1.0, True)])
+def test_a_rank_may_have_kept_it_small(tmp_path: Path, opened: Opener, late_ms: float, blamed: bool) -> None:
+    """Rank 1 is late from two iterations before the cut to the flip: by half of the fuller batch's 6 ms, or by less."""
+    traces = cut_after_filling(16, rank_extra_ms={1: dict.fromkeys(range(CUT - 2, 104), late_ms)})
+    chain = asked(tmp_path, opened, traces, 16)
+    assert (chain.root_cause is not None) == blamed
+    if not blamed:
+        (why,) = (a.ruled_out for a in chain.alternatives if a.kind == "load_surge")
+        took = re.search(r"; rank 1 took ([\d.]+) ms more from the cut to the flip, the fuller batch ([\d.]+) ms", why)
+        assert took is not None
+        assert [float(ms) for ms in took.groups()] == [pytest.approx(5, abs=0.2), pytest.approx(6, abs=0.2)]
 
 
 def test_arrivals_by_another_clock_are_not_ruled_out(tmp_path: Path, opened: Opener) -> None:

@@ -9,6 +9,7 @@ from postmortem.chain.filled import filled
 from postmortem.chain.grade import HALF
 from postmortem.chain.kind import Found, Kind, Outcome, RuledOut, Unseen
 from postmortem.chain.surged import surged
+from postmortem.chain.taken_over import kept_small
 from postmortem.chain.upstream import upstream
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def _before_a_cut(case: Case, effect: Link, full: Filled | None) -> Outcome:
     outcome = surged(case, effect, KIND.name, full)
     if isinstance(outcome, Found) and not _brought(outcome):
         return RuledOut(f"{cut}, after {full.says}; arrivals do not account for that: {outcome.link.summary}")
+    if isinstance(outcome, Found) and (other := kept_small(case, effect, full.longer_ms)) is not None:
+        return RuledOut(f"{cut}, after {full.says}; {other}")
     return outcome
 
 
