@@ -3,8 +3,8 @@ One row a rank with both recorded over enough iterations, and which varied: rank
 cycles with free memory (pins taken off), iteration by iteration. Below 0: more cycles where memory was short. Intervals
 are 95 % (blocks of iterations); they are too narrow where either lasts: at a correlation of neighbours of 0.8, 85 of
 100 hold the truth over 150 iterations. p_value: that they do not go together (one series turned against the other),
-corrected for the number of ranks (Holm). It can't tell which of the two moved the other, nor that from a drift of both
-all along the recording.
+corrected for the number of ranks (Holm), so never below ranks over iterations: of many ranks a short recording shows
+nothing. It can't tell which of the two moved the other, nor that from a drift of both all along the recording.
 
 column: replica VARCHAR - — replica
 column: rank INTEGER - — rank; NULL: the engine's own view

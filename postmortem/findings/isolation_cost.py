@@ -4,7 +4,8 @@ too few, the shared ones of the other replicas: then there is no interval and no
 replica do not tell how replicas differ anyway. Intervals are 95 % (blocks of iterations); they are too narrow where a
 measure lasts: at a correlation of neighbours of 0.8, 75 to 85 of 100 hold the truth over 150 iterations. p_value: of no
 dependence on it (rank correlation, one series turned against the other), corrected for the number of measures and
-replicas (Holm). It can't tell isolation from whatever else changed with it, such as load.
+replicas (Holm), so never below that over the iterations. It can't tell isolation from whatever else changed with it,
+such as load.
 
 column: replica VARCHAR - — replica
 column: measure VARCHAR - — what is compared

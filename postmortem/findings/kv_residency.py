@@ -4,8 +4,9 @@ sum is the same within a tenth. rho is the rank correlation inside shapes; expla
 of step-time ranks that goes with the other. spread_ms is how far steps of one shape lie from their shape's median.
 Intervals are 95 % (blocks of iterations); they are too narrow where either series lasts: at a correlation of neighbours
 of 0.8, 85 of 100 hold the truth over 150 iterations. p_value: one series, as it lies within its shapes, turned against
-the other, corrected for the number of ranks and pairs (Holm). It can't tell which of two moved the other, nor that from
-a drift of both all along the recording, nor samples that fall between iterations.
+the other, corrected for the number of ranks and pairs (Holm), so never below that over the iterations: of many ranks a
+short recording shows nothing. It can't tell which of two moved the other, nor that from a drift of both all along the
+recording, nor samples that fall between iterations.
 
 column: replica VARCHAR - — replica
 column: rank INTEGER - — rank

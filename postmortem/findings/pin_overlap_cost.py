@@ -2,8 +2,8 @@
 One row a rank with such a window (pin_overlaps) and measure. Means for counts, medians for times and memory; intervals
 are 95 % (blocks of iterations); they are too narrow where a measure lasts: at a correlation of neighbours of 0.8, 75 to
 85 of 100 hold the truth over 150 iterations. p_value: that the measure does not go with the overlap (rank correlation,
-one series turned against the other), corrected for the number of ranks and measures (Holm). It can't tell the pins from
-what else came with them.
+one series turned against the other), corrected for the number of ranks and measures (Holm), so never below that over
+the iterations: of many ranks a short recording shows nothing. It can't tell the pins from what else came with them.
 
 column: replica VARCHAR - — replica
 column: rank INTEGER - — rank; NULL: the engine's own view

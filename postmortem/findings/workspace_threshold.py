@@ -3,7 +3,8 @@ One row a replica, rank, shape class (see tactic_mix) and tactic that ran there 
 and ran where more workspace was free; where that never varied there is no row. Where one figure tells the two apart
 (separable), the interval is what was seen: from the most workspace with which it was not chosen to the least with
 which it was. Else it is 95 % of the best cuts in resampled blocks of iterations. p_value: choices turned round in time
-against the workspace (sum of ranks, one-sided), corrected for all tactics, classes and ranks looked at (Holm).
+against the workspace (sum of ranks, one-sided), corrected for all tactics, classes and ranks looked at (Holm),
+so never below their number over the iterations: of many ranks a short recording shows nothing.
 It can't tell how much a tactic asks for, nor shapes that differ within a class and want other tactics and workspace
 (fragment=1 tells the numbers of tokens apart), nor workspace from what ran short with it: the planned tactic
 (expected_algo_id) and the reason (fallback_reason) do, see rank_tactics.
