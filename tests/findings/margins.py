@@ -69,3 +69,8 @@ class Fixed(Catalogue):
         return self._answer
 
     kept = run
+
+    def view(self, name: str) -> pl.DataFrame:
+        """What ``compared`` says of the requests of the answer."""
+        assert name == "compared"
+        return self._answer.group_by("req_id", "reference", maintain_order=True).agg(pl.col("flipped").any())
