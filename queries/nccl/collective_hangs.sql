@@ -51,17 +51,17 @@ WITH told AS (
           GROUP BY o.hang, s.rank, o.seq HAVING max(s.last_enqueued) < o.seq)
     GROUP BY hang
 ), named AS (
-    SELECT hang,
-           string_agg(CASE WHEN low = high THEN CAST(low AS VARCHAR) ELSE low || '-' || high END, ', ' ORDER BY low) FILTER (gave_up) AS gave_up,
-           string_agg(CASE WHEN low = high THEN CAST(low AS VARCHAR) ELSE low || '-' || high END, ', ' ORDER BY low) FILTER (NOT gave_up) AS silent
-    FROM runs
+    SELECT hang, string_agg(ranks, ', ' ORDER BY low) FILTER (gave_up) AS gave_up,
+           string_agg(ranks, ', ' ORDER BY low) FILTER (NOT gave_up) AS silent
+    FROM (SELECT *, CASE WHEN low = high THEN CAST(low AS VARCHAR) ELSE low || '-' || high END AS ranks FROM runs)
     GROUP BY hang
 )
 SELECT any_value(replica) AS replica, any_value(op) AS op, any_value(seq) AS seq, any_value(numel) AS numel,
        any_value(n.gave_up) AS gave_up,
        any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN n.silent END) AS silent,
-       any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN b.behind END) AS behind, max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms,
-       min(began_ns) AS began_ns, min(told_ns) AS told_ns, arg_min(path, (path, line)) AS source, arg_min(line, (path, line)) AS line
+       any_value(CASE WHEN op NOT IN ('SEND', 'RECV', 'RECVANYSOURCE', 'COALESCED') THEN b.behind END) AS behind,
+       max(ran_ms) AS ran_ms, max(timeout_ms) AS timeout_ms, min(began_ns) AS began_ns, min(told_ns) AS told_ns,
+       arg_min(path, (path, line)) AS source, arg_min(line, (path, line)) AS line
 FROM told
 JOIN named AS n USING (hang)
 LEFT JOIN behind AS b USING (hang)
