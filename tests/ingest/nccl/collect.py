@@ -65,3 +65,15 @@ def read_bytes(folder: Path, data: bytes, reader: Reader = READER) -> Got:
     path = folder / "unknown.bin"
     path.write_bytes(data)
     return collect(path, reader)
+
+
+def sample(name: str, **settings: Any) -> Got:
+    """A sample, read; its ledger must balance."""
+    got = collect(SAMPLES / name, **settings)
+    assert got.balances()
+    return got
+
+
+def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Some columns of rows."""
+    return [tuple(row[name] for name in names) for row in rows]

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from postmortem.ingest.reader import Head
 from postmortem.ingest.readers import nccl_inspector, nccl_log
-from tests.ingest.nccl.collect import INSPECTOR_SAMPLES, SAMPLES, Got, collect, read_bytes
+from tests.ingest.nccl.collect import SAMPLES, collect, columns, read_bytes, sample
 
 LOGS = sorted(SAMPLES.glob("*.log"))
-DUMPS = sorted(INSPECTOR_SAMPLES.glob("*.jsonl"))
-
-
-def sample(name: str, **settings: Any) -> Got:
-    """A sample, read; its ledger must balance."""
-    got = collect(SAMPLES / name, **settings)
-    assert got.balances()
-    return got
-
-
-def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """Some columns of rows."""
-    return [tuple(row[name] for name in names) for row in rows]
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda p: p.stem)
@@ -56,14 +41,6 @@ def test_a_line_of_thousands_of_parts(tmp_path: Path) -> None:
     assert time.process_time() - start < 5  # it takes one; with a copy at every part, twenty
     assert got.balances()
     assert got.ignored == {"other programs' text": 20_001}
-
-
-@pytest.mark.parametrize("path", DUMPS, ids=lambda p: p.stem)
-def test_dump_is_claimed_by_content(path: Path) -> None:
-    """A dump of NCCL Inspector is recognised under any name, and the log's reader leaves it."""
-    head = Head("unknown.bin", path.read_bytes(), path)
-    assert nccl_inspector.READER.sniff(head) > 0
-    assert nccl_log.READER.sniff(head) == 0
 
 
 @pytest.mark.parametrize(
@@ -105,14 +82,6 @@ def test_what_may_stand_first(tmp_path: Path, first: bytes, sure: int) -> None:
     assert nccl_log.READER.sniff(Head("server.log", first + NETWORK, path)) == sure
     if sure:
         assert columns(collect(path).rows("nccl_records"), "host", "line") == [("n1", first.count(b"\n") + 1)]
-
-
-def test_dump_whose_first_line_is_torn(tmp_path: Path) -> None:
-    """A dump that begins in the middle of a record is one, and its first line a reject."""
-    data = b'_time_us":12}}\n' + (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_bytes()
-    assert nccl_inspector.READER.sniff(Head("d", data, Path("d"))) == 85
-    assert [r.place for r in read_bytes(tmp_path, data, nccl_inspector.READER).rejects] == [1]
-    assert nccl_inspector.READER.sniff(Head("d", NETWORK * 20 + data, Path("d"))) == 0
 
 
 def test_address_used_again() -> None:
@@ -513,174 +482,9 @@ def test_send_and_recv_count_by_peer() -> None:
     assert columns(got.rows("nccl_calls")[-1:], "datatype", "op", "bytes") == [("type12", "user5", None)]
 
 
-def test_torch_wordings() -> None:
-    """PyTorch's wordings from 2.0 on are read; a year that no line gives stays unknown."""
-    got = sample("torch-versions.log")
-    assert columns(
-        got.rows("torch_watchdog"), "kind", "rank", "seq", "op", "numel", "ran_ms", "last_enqueued", "t_ns"
-    ) == [
-        ("timeout", 3, 7, "_ALLGATHER_BASE", 80, 600096.0, None, None),
-        ("timeout", 1, None, "ALLREDUCE", None, 1800123.0, None, None),
-        ("status", 3, 1580, None, None, None, 1582, None),
-    ]
-    assert got.kinds() == {"torch_watchdog": 3, "torch_pg_status": 1, "network": 1}
-
-
-DUMP = (
-    "[PG ID 0 PG GUID 0(default_pg) Rank 0] Received a dump signal due to a collective timeout from  rank 1 and we"
-    " will try our best to dump the debug info. Last enqueued NCCL work: 77, last completed NCCL work: 76.This is most"
-)
-FAILED = (
-    "[PG 0 (default_pg) Rank 3] Timeout at NCCL work: 2070, last enqueued NCCL work: 2082,"
-    " last completed NCCL work: 2069."
-)
-
-
-@pytest.mark.parametrize(
-    ("line", "told"),
-    [(DUMP, ("0", "default_pg", 0, None, 77, 76)), (FAILED, ("0", "default_pg", 3, 2070, 2082, 2069))],
-    ids=["another rank's timeout, 2.5 on", "name behind the number, 2.4"],
-)
-def test_states_of_groups(tmp_path: Path, line: str, told: tuple[object, ...]) -> None:
-    """The state that a rank tells because another timed out is read: it may have enqueued less. So is 2.4's name."""
-    got = read_bytes(tmp_path, f"[rank0]:[E418 01:32:50.9 ProcessGroupNCCL.cpp:1890] {line}\n".encode())
-    names = ("pg", "pg_name", "rank", "seq", "last_enqueued", "last_completed")
-    assert columns(got.rows("torch_watchdog"), *names) == [told]
-    assert got.kinds() == {"torch_pg_status": 1}
-
-
-TIMEOUT = (
-    "{0}[E0101 00:09:50.5 ProcessGroupNCCL.cpp:683] [Rank 0] Watchdog caught collective operation timeout: WorkNCCL("
-    "SeqNum=7, OpType=ALLREDUCE, NumelIn=8, NumelOut=8, Timeout(ms)=600000) ran for 600096 milliseconds before"
-    " timing out.\n"
-)
-STATUS = (
-    "{0}[E0101 00:09:50.5 ProcessGroupNCCL.cpp:1785] [PG ID 2 PG GUID {1} Rank 0] Exception (either an error or"
-    " timeout) detected by watchdog at work: 7, last enqueued NCCL work: 8, last completed NCCL work: 6.\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "ranks"),
-    [
-        ("[rank0]: ", "[rank2]: ", [0, 2]),
-        ("(Worker_DP0_TP0 pid=11) ", "(Worker_DP1_TP0 pid=22) ", [None, None]),
-        ("(W pid=11, ip=10.0.0.1) ", "(W pid=11, ip=10.0.0.2) ", [None, None]),
-        ("[rank0]: ", "[rank0]: ", [0]),
-        ("[rank0]: ", "", [0]),
-    ],
-    ids=["torchrun", "vLLM", "Ray", "one process", "prefix lost"],
-)
-def test_watchdogs_of_two_groups(tmp_path: Path, first: str, second: str, ranks: list[int | None]) -> None:
-    """Rank 0 of two process groups is two processes, as long as their launcher tells them apart."""
-    log = "".join(line.format(who, 3) for line in (TIMEOUT, STATUS) for who in (first, second))
-    got = read_bytes(tmp_path, log.encode())
-    for kind in ("timeout", "status"):
-        rows = [r for r in got.rows("torch_watchdog") if r["kind"] == kind]
-        assert columns(rows, "rank", "prefix_rank") == [(0, rank) for rank in ranks]
-    given = [0 if "rank0" in who else 2 if "rank2" in who else None for who in (first, second)]
-    assert [r["prefix_rank"] for r in got.rows("nccl_records")] == given * 2
-
-
-def test_status_of_two_groups_without_prefix(tmp_path: Path) -> None:
-    """A group's id is its process's own; its unique name tells two groups apart."""
-    got = read_bytes(tmp_path, (STATUS.format("", 3) + STATUS.format("", 5) + STATUS.format("", 3)).encode())
-    assert columns(got.rows("torch_watchdog"), "line") == [(1,), (2,)]
-
-
-@pytest.mark.parametrize(
-    "before",
-    ["[2025-12-31 23:49:50] n1:1:2 [0] x.cc:1 NCCL WARN late\n{0}", "2026-01-01T00:09:51Z stderr F {0}"],
-    ids=["a year before", "the container's"],
-)
-def test_watchdog_in_a_new_year(tmp_path: Path, before: str) -> None:
-    """PyTorch prints no year: it is the one nearest to the log's last time, 2026-01-01 00:09:50.5."""
-    got = read_bytes(tmp_path, before.format(TIMEOUT.format("")).encode())
-    assert columns(got.rows("torch_watchdog"), "t_ns") == [(1767226190_500000000,)]
-
-
 def test_bad_bytes() -> None:
     """Bytes that are no UTF-8, carriage returns and a cut last line lose no line."""
     got = sample("bad-bytes-crlf-no-final-newline.log")
     assert got.kinds() == {"connected": 1, "network": 1}
     assert got.facts.lines == 5
     assert [r.place for r in got.rejects] == [5]
-
-
-def test_inspector_records() -> None:
-    """Plain, verbose, point-to-point and forks' records give rows; unknown fields are kept."""
-    rows = [r for p in DUMPS for r in collect(p, nccl_inspector.READER).rows("nccl_inspector")]
-    told = {(r["coll"], r["sn"], r["comm_id"], r["start_ns"], r["stop_ns"]) for r in rows}
-    assert told == {
-        ("AllReduce", 1407, "0x7f8c496ae9f661", None, None),
-        ("ReduceScatter", 1231, "0xe62dedaa97644a", 1752867229235181000, 1752867229275811000),
-        ("Send", 3, "0x7f8c496ae9f661", None, None),
-        ("AllReduce", 4, "0xe62dedaa97644a", None, None),
-        ("AllReduce", 1, "0x1", None, None),
-    }
-    fork = next(r for r in rows if r["sn"] == 4)
-    assert fork["extra"] == '{"coll_perf":{"coll_algo":"RING","graphCaptured":true},"site":"x"}'
-
-
-@pytest.mark.parametrize("lacks", ["header", "metadata"])
-def test_inspector_record_of_one_part(tmp_path: Path, lacks: str) -> None:
-    """A fork's record that lacks one of its two parts has that part's fields at the top; nothing else is unknown."""
-    record = json.loads((INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text())
-    (whole,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
-    moved = record | record.pop(lacks)
-    (row,) = read_bytes(tmp_path, json.dumps(moved).encode(), nccl_inspector.READER).rows("nccl_inspector")
-    assert (row["rank"], row["pid"]) == (whole["rank"], whole["pid"]) != (None, None)
-    assert {k: v for k, v in row.items() if k != "extra"} == {k: v for k, v in whole.items() if k != "extra"}
-    # Fields that no column has are told where they stood.
-    assert (json.loads(row["extra"]) == json.loads(whole["extra"])) == (lacks == "header")
-
-
-def test_inspector_call_without_kernels(tmp_path: Path) -> None:
-    """The call's end is the end of its enqueueing, 5 µs after its start, of a collective that took 41 ms: no end."""
-    record = json.loads((INSPECTOR_SAMPLES / "verbose-with-kernel-events-v4.0.jsonl").read_text())
-    for events in ([], [{"channel_id": 0, "kernel_start_ts": 0, "kernel_stop_ts": 0}]):
-        record["coll_perf"]["event_trace_ts"]["kernel_events"] = events
-        (row,) = read_bytes(tmp_path, json.dumps(record).encode(), nccl_inspector.READER).rows("nccl_inspector")
-        assert (row["start_ns"], row["stop_ns"]) == (1752867229235059000, None)
-
-
-def test_inspector_rejects() -> None:
-    """A text where a number belongs, NaN, a header alone and a cut line are rejects with their lines."""
-    got = collect(INSPECTOR_SAMPLES / "bad-records.jsonl", nccl_inspector.READER)
-    assert [r.place for r in got.rejects] == [2, 3, 5, 6]
-    assert got.balances()
-
-
-HALF = '"\\ud800"'  # the first half of a character of two
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
-        ("61974", "9" * 400, "coll_exec_time_us is beyond a double"),
-        ("1748030377748202", "4611686018427388", "dump_timestamp_us is no whole number of its size"),
-        (
-            '"coll_sn"',
-            '"event_trace_ts":{"coll_start_ts":-9000000000000000},"coll_sn"',
-            "coll_start_ts is no whole number of its size",
-        ),
-        ('"example-hostname"', HALF, "holds half a character"),
-        ('"coll_sn"', f'"more":{HALF},"coll_sn"', "holds half a character"),
-        ('"coll_sn"', f'{HALF}:1,"coll_sn"', "holds half a character"),
-    ],
-    ids=[
-        "400 digits",
-        "year 2116",
-        "year 1684",
-        "half a character",
-        "the same in an unknown field",
-        "the same in a key",
-    ],
-)
-def test_inspector_record_that_no_column_holds(tmp_path: Path, old: str, new: str, reason: str) -> None:
-    """A value that no column can hold is a reject of its record; those around it are read."""
-    good = (INSPECTOR_SAMPLES / "plain-v4.0.jsonl").read_text().strip()
-    assert old in good
-    got = read_bytes(tmp_path, "\n".join([good, good.replace(old, new), good]).encode(), nccl_inspector.READER)
-    assert [r["line"] for r in got.rows("nccl_inspector")] == [1, 3]
-    assert [(r.place, r.reason) for r in got.rejects] == [(2, reason)]
