@@ -23,8 +23,7 @@ _PARAM = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) = (.+?) — (.+)$")
 _COLUMN = re.compile(r"^(\w+) ([A-Z]+(?:\[\])?) (\S+) — (.+)$")
 _FACT = re.compile(r"^(\w+) (\S+) — (.+)$")
 _NEEDS = re.compile(r"^(\w+)\(([\w, ]+)\)(?: or (.+))?$")
-
-_ONLY = re.compile(r"only this .*; NULL: all")
+_ONLY = re.compile(r"only this .*; NULL: all")  # the meaning of a parameter that is a filter, and nothing besides
 
 
 @dataclass(frozen=True)

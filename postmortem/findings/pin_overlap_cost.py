@@ -39,13 +39,11 @@ if TYPE_CHECKING:
 
 _POOL = pl.when(pl.col("kv_pool_total_mb") > 0).then(pl.col("kv_pool_total_mb"))
 _PINS = pl.col("isr_pinned_mb").fill_null(0) + pl.col("ckpt_pinned_mb").fill_null(0)
-# Of a rank that records collectives, an iteration without them is not told.
-_OWN_MS = pl.col("gpu_ms") - pl.when(pl.col("comm_ms").is_null().all()).then(0.0).otherwise(pl.col("comm_ms"))
 MEASURES: tuple[tuple[str, str, pl.Expr, Literal["median", "mean"]], ...] = (
     ("free share of the pool, pins taken off", "%", 100 * (pl.col("vram_free_mb") - _PINS) / _POOL, "median"),
     ("evicted", "blocks/iteration", pl.col("kv_evicted_blocks"), "mean"),
     ("recomputed", "tokens/iteration", pl.col("recompute_tokens"), "mean"),
-    ("step without collectives", "ms", _OWN_MS, "median"),
+    ("step without collectives", "ms", pl.col("own_ms"), "median"),
 )
 
 

@@ -161,8 +161,8 @@ def _head(data: bytes, unpacker: Callable[[], _Unpacker], error: type[Exception]
 
 TIMES = {"incident.start", "incident.end", "baseline.start", "baseline.end"}
 # What is read of bundle.toml, besides [nvtx] and [[source]]. A deployment has more facts than are listed here.
-READ = {
-    *("incident.title", "incident.start", "incident.end", "baseline.start", "baseline.end", "logs.time_format"),
+READ = TIMES | {
+    *("incident.title", "logs.time_format"),
     *("regimes.memory_evaporation_share", "regimes.memory_pressured_mb", "regimes.queue_degraded_ms"),
 }
 I64 = range(-(2**63), 2**63)  # what the store's BIGINT holds

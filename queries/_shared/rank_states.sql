@@ -2,11 +2,13 @@
 -- whose ranks made no records, rank is NULL and the row is the engine's own view.
 -- Records of single requests of that rank and iteration are taken together: times and memory are the
 -- rank's, the same in each; counts of evicted blocks and recomputed tokens are added up only where
--- no record without a request gives the rank's own figure.
+-- no record without a request gives the rank's own figure. own_ms: gpu_ms less comm_ms; of a rank that records comm_ms, a
+-- record without it does not tell (NULL), or a hole would be compute.
 -- kept: every chain asks for it, and it looks at all records
 CREATE VIEW rank_states AS
 SELECT replica, rank, iteration,
        min(ts_ns) AS ts_ns, max(gpu_ms) AS gpu_ms, max(comm_ms) AS comm_ms, max(sync_ms) AS sync_ms,
+       max(gpu_ms) - CASE WHEN count(max(comm_ms)) OVER (PARTITION BY replica, rank) = 0 THEN 0 ELSE max(comm_ms) END AS own_ms,
        max(batch_size) AS batch_size, min(vram_free_mb) AS vram_free_mb,
        min(workspace_free_mb) AS workspace_free_mb, max(kv_pool_total_mb) AS kv_pool_total_mb,
        max(isr_pinned_mb) AS isr_pinned_mb, max(ckpt_pinned_mb) AS ckpt_pinned_mb,

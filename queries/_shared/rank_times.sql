@@ -3,9 +3,8 @@
 -- NVTX iteration range (from the first's start to the last's end; compute where anything but NCCL's kernels runs, a
 -- whole CUDA graph with all that is in it included, else comm where a collective transfers, else sync where it waits for
 -- the last rank, else idle); from NVTX ranges (iteration and collective: what is no collective is compute, and idle what
--- lies between two ranges of one iteration); from the s records' comm_ms and sync_ms: of a rank that records comm_ms, an
--- iteration without it is not told apart (all NULL), or a hole in its record would be compute. unsure_ns is how sure the
--- clock is that start and end are told by: NULL where nothing tells.
+-- lies between two ranges of one iteration); from the s records' comm_ms and sync_ms, all NULL where own_ms of rank_states
+-- is. unsure_ns is how sure the clock is that start and end are told by: NULL where nothing tells.
 -- kept: every chain asks for it, and it sweeps over all kernels
 CREATE VIEW rank_times AS
 WITH laps AS (
@@ -80,18 +79,16 @@ WITH laps AS (
     FROM spans AS o
     JOIN busy AS b ON b.source_id = o.source_id AND b.iteration = o.iteration
     ASOF LEFT JOIN clock_segments AS f ON f.source_id = o.source_id AND o.start_ns >= f.from_ns
-), split AS (
-    SELECT *, CASE WHEN comm_ms IS NOT NULL OR count(comm_ms) OVER (PARTITION BY replica, rank) = 0
-                   THEN {'comm': coalesce(comm_ms, 0), 'sync': coalesce(sync_ms, 0)} END AS spent
-    FROM rank_states
-    WHERE rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
 ), told AS (
     SELECT t.replica, t.rank, iteration, ts_ns AS start_ns, CAST(ts_ns + round(gpu_ms * 1e6) AS BIGINT) AS end_ns,
-           CAST(round((spent.comm - spent.sync) * 1e6) AS BIGINT) AS comm_ns, CAST(round(spent.sync * 1e6) AS BIGINT) AS sync_ns,
-           CASE WHEN spent IS NOT NULL THEN CAST(0 AS BIGINT) END AS idle_ns, 's records' AS source,
+           CASE WHEN own_ms IS NOT NULL
+                THEN CAST(round((coalesce(comm_ms, 0) - coalesce(sync_ms, 0)) * 1e6) AS BIGINT) END AS comm_ns,
+           CASE WHEN own_ms IS NOT NULL THEN CAST(round(coalesce(sync_ms, 0) * 1e6) AS BIGINT) END AS sync_ns,
+           CASE WHEN own_ms IS NOT NULL THEN CAST(0 AS BIGINT) END AS idle_ns, 's records' AS source,
            CAST(NULL AS INTEGER) AS source_id, r.unsure_ns
-    FROM split AS t
+    FROM rank_states AS t
     LEFT JOIN record_clocks AS r ON r.replica = t.replica AND r.rank = t.rank
+    WHERE t.rank IS NOT NULL AND ts_ns IS NOT NULL AND gpu_ms IS NOT NULL
 )
 FROM traced
 UNION ALL BY NAME

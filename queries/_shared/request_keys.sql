@@ -5,8 +5,8 @@
 -- count only where sampling is on: none of them moves the largest logit. Settings go by the names of vLLM, SGLang, TGI and
 -- TensorRT-LLM: what a grammar, a list of tokens or a least length forbids, and whose weights (an adapter's) decoded. greedy
 -- is NULL where no decode configuration was recorded. repeatable: the same input should give the same tokens, since it
--- decodes greedily or with a seed (-1 is none: servers draw one of their own then). prefix: the key of what it took of its prompt from the prefix cache, 'some' without
--- a key, 'none'; NULL where it is not recorded.
+-- decodes greedily or with a seed (-1 is none: servers draw one of their own then). prefix: the key of what it took of its
+-- prompt from the prefix cache, 'some' without a key, 'none'; NULL where it is not recorded.
 -- kept: every chain starts from it, and it looks at all records
 CREATE VIEW request_keys AS
 WITH settings AS (

@@ -36,11 +36,7 @@ WITH facts AS (
     FROM kv_lengths AS k, facts AS f
     WHERE f.kv_heads / f.tp IS NOT NULL
 ), slowest AS (
-    SELECT replica, iteration, max(own_ms) AS measured_ms
-    FROM (SELECT replica, iteration,
-                 gpu_ms - CASE WHEN count(comm_ms) OVER (PARTITION BY replica, rank) = 0 THEN 0 ELSE comm_ms END AS own_ms
-          FROM rank_states)
-    GROUP BY replica, iteration
+    SELECT replica, iteration, max(own_ms) AS measured_ms FROM rank_states GROUP BY replica, iteration
 ), timed AS (
     SELECT s.*, e.batch_size, 1000 * bytes / (hbm_gbps * 1e9) AS floor_ms,
            coalesce(r.measured_ms, e.gpu_ms - CASE WHEN count(e.comm_ms) OVER (PARTITION BY e.replica) = 0 THEN 0
